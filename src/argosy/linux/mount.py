@@ -1,0 +1,137 @@
+"""mount(2), umount2(2), pivot_root(2), and the fstab-style options that stand for their flags."""
+
+import ctypes
+import os
+
+from argosy.linux.libc import SYS_MOUNT_SETATTR, SYS_PIVOT_ROOT, check, libc, syscall
+
+MS_RDONLY = 1
+MS_NOSUID = 2
+MS_NODEV = 4
+MS_NOEXEC = 8
+MS_SYNCHRONOUS = 16
+MS_REMOUNT = 32
+MS_MANDLOCK = 64
+MS_DIRSYNC = 128
+MS_NOATIME = 1024
+MS_NODIRATIME = 2048
+MS_BIND = 4096
+MS_MOVE = 8192
+MS_REC = 16384
+MS_SILENT = 1 << 15
+MS_UNBINDABLE = 1 << 17
+MS_PRIVATE = 1 << 18
+MS_SLAVE = 1 << 19
+MS_SHARED = 1 << 20
+MS_RELATIME = 1 << 21
+MS_STRICTATIME = 1 << 24
+
+MNT_DETACH = 2
+
+MOUNT_ATTR_RDONLY = 1
+AT_FDCWD = -100
+AT_EMPTY_PATH = 0x1000
+AT_RECURSIVE = 0x8000
+
+# Options as mount(8) and the OCI runtime spec ("Linux mount options") spell them: (set?, flag).
+_FLAGS: dict[str, tuple[bool, int]] = {
+    "ro": (True, MS_RDONLY),
+    "rw": (False, MS_RDONLY),
+    "nosuid": (True, MS_NOSUID),
+    "suid": (False, MS_NOSUID),
+    "nodev": (True, MS_NODEV),
+    "dev": (False, MS_NODEV),
+    "noexec": (True, MS_NOEXEC),
+    "exec": (False, MS_NOEXEC),
+    "sync": (True, MS_SYNCHRONOUS),
+    "async": (False, MS_SYNCHRONOUS),
+    "dirsync": (True, MS_DIRSYNC),
+    "mand": (True, MS_MANDLOCK),
+    "nomand": (False, MS_MANDLOCK),
+    "noatime": (True, MS_NOATIME),
+    "atime": (False, MS_NOATIME),
+    "nodiratime": (True, MS_NODIRATIME),
+    "diratime": (False, MS_NODIRATIME),
+    "relatime": (True, MS_RELATIME),
+    "norelatime": (False, MS_RELATIME),
+    "strictatime": (True, MS_STRICTATIME),
+    "nostrictatime": (False, MS_STRICTATIME),
+    "silent": (True, MS_SILENT),
+    "bind": (True, MS_BIND),
+    "rbind": (True, MS_BIND | MS_REC),
+    "remount": (True, MS_REMOUNT),
+    "defaults": (True, 0),
+}
+_PROPAGATION = {
+    "private": MS_PRIVATE,
+    "rprivate": MS_PRIVATE | MS_REC,
+    "slave": MS_SLAVE,
+    "rslave": MS_SLAVE | MS_REC,
+    "shared": MS_SHARED,
+    "rshared": MS_SHARED | MS_REC,
+    "unbindable": MS_UNBINDABLE,
+    "runbindable": MS_UNBINDABLE | MS_REC,
+}
+
+
+def parse_options(options: list[str] | tuple[str, ...]) -> tuple[int, int, str]:
+    """Options → (flags, propagation flags or 0, the data left over for the file system)."""
+    flags = 0
+    propagation = 0
+    data = []
+    for option in options:
+        if option in _FLAGS:
+            present, flag = _FLAGS[option]
+            flags = flags | flag if present else flags & ~flag
+        elif option in _PROPAGATION:
+            propagation = _PROPAGATION[option]
+        else:
+            data.append(option)
+    return flags, propagation, ",".join(data)
+
+
+def mount(source: str, target: str, fstype: str = "", flags: int = 0, data: str = "") -> None:
+    """mount(2). Raises OSError naming the target."""
+    check(
+        libc.mount(
+            os.fsencode(source),
+            os.fsencode(target),
+            os.fsencode(fstype) if fstype else None,
+            ctypes.c_ulong(flags),
+            os.fsencode(data) if data else None,
+        ),
+        f"mount {fstype or 'bind'} {source}" if source else "mount",
+        target,
+    )
+
+
+def umount(target: str, flags: int = 0) -> None:
+    check(libc.umount2(os.fsencode(target), flags), "umount", target)
+
+
+def pivot_root(new_root: str, put_old: str) -> None:
+    syscall(SYS_PIVOT_ROOT, "pivot_root", os.fsencode(new_root), os.fsencode(put_old), path=new_root)
+
+
+class _MountAttr(ctypes.Structure):
+    _fields_ = [
+        ("attr_set", ctypes.c_uint64),
+        ("attr_clr", ctypes.c_uint64),
+        ("propagation", ctypes.c_uint64),
+        ("userns_fd", ctypes.c_uint64),
+    ]
+
+
+def set_readonly_recursive(target: str) -> None:
+    """mount_setattr(2), kernel 5.12 and up: a mount and every mount below it becomes read-only."""
+    attributes = _MountAttr(attr_set=MOUNT_ATTR_RDONLY)
+    syscall(
+        SYS_MOUNT_SETATTR,
+        "mount_setattr",
+        AT_FDCWD,
+        os.fsencode(target),
+        AT_RECURSIVE,
+        ctypes.byref(attributes),
+        ctypes.sizeof(attributes),
+        path=target,
+    )

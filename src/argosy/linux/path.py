@@ -1,0 +1,77 @@
+"""Paths inside a root that somebody else controls.
+
+openat2(2) with RESOLVE_IN_ROOT treats a directory as the root for every component: absolute symbolic
+links and `..` stay inside, magic links are refused. Nothing here ever follows a link out.
+"""
+
+import ctypes
+import os
+import stat
+
+from argosy.linux.libc import SYS_OPENAT2, syscall
+
+RESOLVE_NO_XDEV = 0x01
+RESOLVE_NO_MAGICLINKS = 0x02
+RESOLVE_NO_SYMLINKS = 0x04
+RESOLVE_BENEATH = 0x08
+RESOLVE_IN_ROOT = 0x10
+O_PATH = 0o10000000
+
+
+class _OpenHow(ctypes.Structure):
+    _fields_ = [("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64)]
+
+
+def open_in_root(root: int, path: str | bytes, flags: int, mode: int = 0) -> int:
+    """Open `path` as a process whose root is the directory `root` would. Raises OSError."""
+    how = _OpenHow(flags=flags | os.O_CLOEXEC, mode=mode, resolve=RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
+    encoded = os.fsencode(path) or b"."
+    return syscall(
+        SYS_OPENAT2, "openat2", root, encoded, ctypes.byref(how), ctypes.sizeof(how), path=encoded
+    )
+
+
+def make_directories(root: int, path: str, mode: int = 0o755) -> int:
+    """Like mkdir -p inside `root`; returns an O_PATH descriptor of the directory."""
+    current = os.dup(root)
+    done = ""
+    try:
+        for name in path.split("/"):
+            if name in ("", "."):
+                continue
+            done = f"{done}/{name}"
+            try:
+                following = open_in_root(root, done, O_PATH | os.O_DIRECTORY)
+            except FileNotFoundError:
+                os.mkdir(name, mode, dir_fd=current)
+                following = open_in_root(root, done, O_PATH | os.O_DIRECTORY)
+            os.close(current)
+            current = following
+    except BaseException:
+        os.close(current)
+        raise
+    return current
+
+
+def make_mountpoint(root: int, path: str, *, directory: bool) -> int:
+    """An O_PATH descriptor of `path` inside `root`, made as a directory or an empty file if missing.
+
+    Raises OSError, NotADirectoryError among them when a file stands where a directory must be mounted.
+    """
+    try:
+        descriptor = open_in_root(root, path, O_PATH)
+    except FileNotFoundError:
+        if directory:
+            return make_directories(root, path)
+        parent = make_directories(root, os.path.dirname(path))
+        try:
+            name = os.path.basename(path)
+            os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644, dir_fd=parent))
+        finally:
+            os.close(parent)
+        return open_in_root(root, path, O_PATH)
+    if stat.S_ISDIR(os.fstat(descriptor).st_mode) != directory:
+        os.close(descriptor)
+        kind = "directory onto a file" if directory else "file onto a directory"
+        raise NotADirectoryError(20, f"cannot mount a {kind}", path)
+    return descriptor

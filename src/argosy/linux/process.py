@@ -1,0 +1,43 @@
+"""prctl(2), keyctl(2) and close_range(2): what a process may say about itself before it execs."""
+
+import ctypes
+import os
+
+from argosy.linux.libc import SYS_KEYCTL, check, libc, syscall
+
+PR_SET_PDEATHSIG = 1
+PR_SET_DUMPABLE = 4
+PR_SET_KEEPCAPS = 8
+PR_SET_NAME = 15
+PR_CAPBSET_DROP = 24
+PR_SET_CHILD_SUBREAPER = 36
+PR_SET_NO_NEW_PRIVS = 38
+PR_CAP_AMBIENT = 47
+PR_CAP_AMBIENT_RAISE = 2
+PR_CAP_AMBIENT_CLEAR_ALL = 4
+_KEYCTL_JOIN_SESSION_KEYRING = 1
+
+
+def prctl(option: int, *arguments: int) -> int:
+    padded = [ctypes.c_ulong(value) for value in (*arguments, 0, 0, 0, 0)[:4]]
+    return check(libc.prctl(ctypes.c_int(option), *padded), f"prctl({option})")
+
+
+def set_name(name: str) -> None:
+    """The name shown by ps and top: at most 15 bytes."""
+    check(libc.prctl(ctypes.c_int(PR_SET_NAME), ctypes.c_char_p(os.fsencode(name)), 0, 0, 0), "prctl")
+
+
+def join_new_session_keyring() -> None:
+    """An anonymous session keyring, so that nothing in the caller's stays reachable (keyrings(7))."""
+    syscall(SYS_KEYCTL, "keyctl", _KEYCTL_JOIN_SESSION_KEYRING, None)
+
+
+def close_all_except(kept: list[int]) -> None:
+    """Close every descriptor that is not in `kept`."""
+    low = 0
+    for descriptor in sorted(kept):
+        if descriptor > low:
+            os.closerange(low, descriptor)
+        low = descriptor + 1
+    check(libc.close_range(ctypes.c_uint(low), ctypes.c_uint(0xFFFFFFFF), ctypes.c_int(0)), "close_range")

@@ -1,0 +1,128 @@
+"""seccomp(2): compiling an allow-list to BPF with libseccomp, and installing it in this process."""
+
+import ctypes
+import ctypes.util
+import functools
+import os
+from typing import Any, NamedTuple
+
+from argosy.linux.libc import SYS_SECCOMP, syscall
+
+_SET_MODE_FILTER = 1
+_ACT_ALLOW = 0x7FFF0000
+_ACT_ERRNO = 0x00050000
+_NR_SCMP_ERROR = -1
+_FLTATR_CTL_OPTIMIZE = 8
+_BINARY_TREE = 2
+_OPERATORS = {"!=": 1, "<": 2, "<=": 3, "==": 4, ">=": 5, ">": 6, "masked": 7}
+_ARCH_X86 = 0x40000003
+_ARCH_X32 = 0x4000003E
+_ARCH_ARM = 0x40000028
+_ALSO_ON = {"x86_64": (_ARCH_X86, _ARCH_X32), "aarch64": (_ARCH_ARM,)}
+
+
+class Argument(NamedTuple):
+    """A condition on argument `index`; `masked` means `argument & mask == value`."""
+
+    index: int
+    operator: str
+    value: int
+    mask: int = 0
+
+
+class Rule(NamedTuple):
+    """What becomes of a call: allowed when `errno` is 0, else failed with it."""
+
+    name: str
+    errno: int = 0
+    arguments: tuple[Argument, ...] = ()
+
+
+class _ArgCmp(ctypes.Structure):
+    _fields_ = [
+        ("arg", ctypes.c_uint),
+        ("op", ctypes.c_int),
+        ("datum_a", ctypes.c_uint64),
+        ("datum_b", ctypes.c_uint64),
+    ]
+
+
+class _SockFprog(ctypes.Structure):
+    _fields_ = [("len", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
+
+
+@functools.cache
+def _library() -> Any:
+    name = ctypes.util.find_library("seccomp") or "libseccomp.so.2"
+    try:
+        library = ctypes.CDLL(name, use_errno=True)
+    except OSError as error:
+        raise OSError(2, "libseccomp.so.2 is missing; install it (Debian, Ubuntu: apt install libseccomp2)") from error
+    library.seccomp_init.restype = ctypes.c_void_p
+    library.seccomp_init.argtypes = [ctypes.c_uint32]
+    for function in (library.seccomp_release, library.seccomp_export_bpf, library.seccomp_attr_set):
+        function.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_uint32][
+            : {"seccomp_release": 1, "seccomp_export_bpf": 2}.get(function.__name__, 3)
+        ]
+    library.seccomp_arch_add.argtypes = [ctypes.c_void_p, ctypes.c_uint32]
+    library.seccomp_rule_add_array.argtypes = [
+        ctypes.c_void_p,
+        ctypes.c_uint32,
+        ctypes.c_int,
+        ctypes.c_uint,
+        ctypes.POINTER(_ArgCmp),
+    ]
+    return library
+
+
+def _checked(result: int, call: str) -> None:
+    if result < 0:
+        raise OSError(-result, f"{call}: {os.strerror(-result)}")
+
+
+def compile_filter(default_errno: int, rules: tuple[Rule, ...]) -> bytes:
+    """The BPF program of an allow-list for this machine and the ABIs it also runs.
+
+    Calls that libseccomp does not know are left to the default. Raises OSError.
+    """
+    library = _library()
+    context = library.seccomp_init(_ACT_ERRNO | default_errno if default_errno else _ACT_ALLOW)
+    if not context:
+        raise OSError(12, "seccomp_init failed")
+    try:
+        for architecture in _ALSO_ON.get(os.uname().machine, ()):
+            _checked(library.seccomp_arch_add(context, architecture), "seccomp_arch_add")
+        # Absent before libseccomp 2.5, where the filter merely is longer.
+        library.seccomp_attr_set(context, _FLTATR_CTL_OPTIMIZE, _BINARY_TREE)
+        for rule in rules:
+            number = library.seccomp_syscall_resolve_name(rule.name.encode())
+            action = _ACT_ERRNO | rule.errno if rule.errno else _ACT_ALLOW
+            if number == _NR_SCMP_ERROR or rule.errno == default_errno:
+                continue
+            comparisons = (_ArgCmp * max(len(rule.arguments), 1))(
+                *(
+                    _ArgCmp(a.index, _OPERATORS[a.operator], a.mask, a.value)
+                    if a.operator == "masked"
+                    else _ArgCmp(a.index, _OPERATORS[a.operator], a.value, 0)
+                    for a in rule.arguments
+                )
+            )
+            _checked(
+                library.seccomp_rule_add_array(context, action, number, len(rule.arguments), comparisons),
+                f"seccomp rule for {rule.name}",
+            )
+        descriptor = os.memfd_create("seccomp")
+        try:
+            _checked(library.seccomp_export_bpf(context, descriptor), "seccomp_export_bpf")
+            return os.pread(descriptor, os.fstat(descriptor).st_size, 0)
+        finally:
+            os.close(descriptor)
+    finally:
+        library.seccomp_release(context)
+
+
+def install(program: bytes) -> None:
+    """Filter this process from now on. Needs CAP_SYS_ADMIN or no_new_privs. Raises OSError."""
+    buffer = ctypes.create_string_buffer(program, len(program))
+    sock_fprog = _SockFprog(len(program) // 8, ctypes.addressof(buffer))
+    syscall(SYS_SECCOMP, "seccomp", _SET_MODE_FILTER, 0, ctypes.byref(sock_fprog))

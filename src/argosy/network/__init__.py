@@ -1,0 +1,1 @@
+"""Networks: addresses, bridges, published ports, the files a container resolves names by."""

@@ -1,0 +1,132 @@
+"""From an OCI config.json to the operations that make it true. Pure: nothing here touches the world."""
+
+from argosy.linux import mount, namespaces
+from argosy.runtime import operations as op
+from argosy.spec.oci_runtime import Config, Device, Process
+
+# runtime-spec, "Default Devices".
+_DEFAULT_DEVICES: tuple[Device, ...] = (
+    {"path": "/dev/null", "type": "c", "major": 1, "minor": 3},
+    {"path": "/dev/zero", "type": "c", "major": 1, "minor": 5},
+    {"path": "/dev/full", "type": "c", "major": 1, "minor": 7},
+    {"path": "/dev/random", "type": "c", "major": 1, "minor": 8},
+    {"path": "/dev/urandom", "type": "c", "major": 1, "minor": 9},
+    {"path": "/dev/tty", "type": "c", "major": 5, "minor": 0},
+)
+_DEVICE_LINKS = (
+    ("/proc/self/fd", "fd"),
+    ("/proc/self/fd/0", "stdin"),
+    ("/proc/self/fd/1", "stdout"),
+    ("/proc/self/fd/2", "stderr"),
+    ("/proc/kcore", "core"),
+    ("pts/ptmx", "ptmx"),
+)
+_PROPAGATION = {
+    "": mount.MS_PRIVATE | mount.MS_REC,
+    "private": mount.MS_PRIVATE | mount.MS_REC,
+    "rprivate": mount.MS_PRIVATE | mount.MS_REC,
+    "slave": mount.MS_SLAVE | mount.MS_REC,
+    "rslave": mount.MS_SLAVE | mount.MS_REC,
+    "shared": mount.MS_SHARED | mount.MS_REC,
+    "rshared": mount.MS_SHARED | mount.MS_REC,
+}
+# The PID namespace is made by the clone itself; the cgroup namespace must come after joining the
+# group that shall be its root.
+BY_CLONE = ("pid",)
+
+
+def clone_flags(config: Config) -> int:
+    """The namespaces that the shim's clone3 must make."""
+    return sum(
+        namespaces.NAMESPACES[entry["type"]][0]
+        for entry in config["linux"].get("namespaces", [])
+        if entry["type"] in BY_CLONE and not entry.get("path")
+    )
+
+
+def plan_init(config: Config) -> list[op.Operation]:
+    """Everything between the clone of a container's first process and its exec."""
+    linux = config["linux"]
+    process = config["process"]
+    extension = config.get("argosy", {})
+    new = {entry["type"] for entry in linux.get("namespaces", []) if not entry.get("path")}
+    steps: list[op.Operation] = []
+    if linux.get("cgroupsPath"):
+        steps.append(op.JoinCgroup(linux["cgroupsPath"]))
+    if process.get("oomScoreAdj"):
+        steps.append(op.SetOomScore(process["oomScoreAdj"]))
+    if extension.get("seccomp"):
+        steps.append(op.LoadSeccomp(extension["seccomp"]))
+    if extension.get("endpoints"):
+        steps.append(op.OpenHostNetwork())
+    steps += [
+        op.JoinNamespace(entry["type"], entry["path"])
+        for entry in linux.get("namespaces", [])
+        if entry.get("path") and entry["type"] not in BY_CLONE
+    ]
+    steps.append(
+        op.Unshare(sum(namespaces.NAMESPACES[kind][0] for kind in new if kind not in BY_CLONE))
+    )
+    if "network" in new:
+        steps.append(op.LoopbackUp())
+        steps += [op.AddEndpoint(endpoint) for endpoint in extension.get("endpoints", [])]
+    if "uts" in new and (config.get("hostname") or config.get("domainname")):
+        steps.append(op.SetHostname(config.get("hostname", ""), config.get("domainname", "")))
+    steps += _plan_root(config)
+    steps += [op.SetSysctl(key, value) for key, value in sorted(linux.get("sysctl", {}).items())]
+    if config["root"].get("readonly"):
+        steps.append(op.RemountReadonly("/"))
+    steps += [op.ReadonlyPath(path) for path in linux.get("readonlyPaths", [])]
+    steps += [op.MaskPath(path) for path in linux.get("maskedPaths", [])]
+    return steps + _plan_process(process, console=True, create_directory=True)
+
+
+def _plan_root(config: Config) -> list[op.Operation]:
+    linux = config["linux"]
+    path = config["root"]["path"]
+    propagation = _PROPAGATION[linux.get("rootfsPropagation", "")]
+    rootfs = config.get("argosy", {}).get("rootfs") or [{"type": "", "source": path, "options": []}]
+    steps: list[op.Operation] = [op.SetPropagation(propagation)]
+    steps += [op.MountRoot(m["type"], m["source"], path, tuple(m["options"])) for m in rootfs]
+    for entry in config.get("mounts", []):
+        kind, target = entry.get("type", ""), entry["destination"]
+        options = tuple(entry.get("options", []))
+        if kind == "cgroup":
+            steps.append(op.MountCgroups(target, options))
+        elif kind == "bind" or "bind" in options or "rbind" in options:
+            steps.append(op.BindMount(entry["source"], target, options))
+        else:
+            steps.append(op.FileSystemMount(kind, entry.get("source", kind), target, options))
+        if target == "/dev":
+            steps += [op.MakeDevice(device) for device in (*_DEFAULT_DEVICES, *linux.get("devices", []))]
+            steps.append(op.LinkDevices(_DEVICE_LINKS))
+    steps.append(op.PivotRoot(path, bool(config["root"].get("readonly"))))
+    return steps
+
+
+def plan_exec(process: Process) -> list[op.Operation]:
+    """What a further process of a running container does once it is inside its namespaces."""
+    return _plan_process(process, console=False, create_directory=False)
+
+
+def _plan_process(process: Process, *, console: bool, create_directory: bool) -> list[op.Operation]:
+    steps: list[op.Operation] = []
+    if process.get("terminal"):
+        steps.append(op.OpenTerminal(process.get("consoleSize"), console))
+    steps.append(op.LookUpUser(process.get("argosyUser", ""), tuple(process.get("argosyGroups", []))))
+    steps.append(op.EnterDirectory(process.get("cwd") or "/", create_directory))
+    if process.get("rlimits"):
+        steps.append(op.SetRlimits(tuple(process["rlimits"])))
+    return steps
+
+
+def plan_credentials(process: Process) -> list[op.Operation]:
+    """The end of every plan, after stdio is in its place."""
+    return [
+        op.BecomeUser(
+            process.get("capabilities", {}),
+            process.get("noNewPrivileges", False),
+            process.get("user", {}).get("umask", 0o022),
+        ),
+        op.Exec(tuple(process["args"])),
+    ]

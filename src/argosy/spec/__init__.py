@@ -1,0 +1,1 @@
+"""Data shapes that cross a boundary. No behaviour."""
