@@ -4,7 +4,13 @@ import ctypes
 import functools
 
 from argosy.linux.libc import check, libc
-from argosy.linux.process import PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, PR_CAP_AMBIENT_RAISE, PR_CAPBSET_DROP, prctl
+from argosy.linux.process import (
+    PR_CAP_AMBIENT,
+    PR_CAP_AMBIENT_CLEAR_ALL,
+    PR_CAP_AMBIENT_RAISE,
+    PR_CAPBSET_DROP,
+    prctl,
+)
 
 # The order is the kernel's: linux/capability.h.
 NAMES = (

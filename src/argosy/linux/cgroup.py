@@ -82,7 +82,11 @@ def _read(path: str) -> str:
 
 
 def _pairs(text: str) -> dict[str, int]:
-    return {key: int(value) for key, _, value in (line.partition(" ") for line in text.splitlines()) if value.isdigit()}
+    return {
+        key: int(value)
+        for key, _, value in (line.partition(" ") for line in text.splitlines())
+        if value.isdigit()
+    }
 
 
 def _rmdir(path: str) -> None:
@@ -183,8 +187,12 @@ class _V1:
     def _device_rule(directory: str, rule: dict[str, Any]) -> None:
         major, minor = rule.get("major", -1), rule.get("minor", -1)
         kind = rule.get("type") or "a"
-        text = "a" if kind == "a" else (
-            f"{kind} {'*' if major < 0 else major}:{'*' if minor < 0 else minor} {rule.get('access', 'rwm')}"
+        text = (
+            "a"
+            if kind == "a"
+            else (
+                f"{kind} {'*' if major < 0 else major}:{'*' if minor < 0 else minor} {rule.get('access', 'rwm')}"
+            )
         )
         _write(f"{directory}/devices.{'allow' if rule['allow'] else 'deny'}", text)
 
@@ -265,7 +273,11 @@ def _v1_settings(resources: dict[str, Any]) -> list[Setting]:
     if memory.get("disableOOMKiller"):
         settings.append(Setting("memory", "memory.oom_control", "1"))
     cpu = resources.get("cpu", {})
-    for key, file in (("shares", "cpu.shares"), ("period", "cpu.cfs_period_us"), ("quota", "cpu.cfs_quota_us")):
+    for key, file in (
+        ("shares", "cpu.shares"),
+        ("period", "cpu.cfs_period_us"),
+        ("quota", "cpu.cfs_quota_us"),
+    ):
         if cpu.get(key) is not None:
             settings.append(Setting("cpu", file, str(cpu[key])))
     if cpu.get("cpus"):
@@ -304,7 +316,9 @@ def _v2_settings(resources: dict[str, Any]) -> list[Setting]:
         settings.append(Setting("cpu", "cpu.weight", str(weight)))
     if cpu.get("quota") is not None or cpu.get("period") is not None:
         quota = cpu.get("quota") or -1
-        settings.append(Setting("cpu", "cpu.max", f"{'max' if quota < 0 else quota} {cpu.get('period') or 100000}"))
+        settings.append(
+            Setting("cpu", "cpu.max", f"{'max' if quota < 0 else quota} {cpu.get('period') or 100000}")
+        )
     if cpu.get("cpus"):
         settings.append(Setting("cpuset", "cpuset.cpus", cpu["cpus"]))
     if cpu.get("mems"):
@@ -367,7 +381,9 @@ class _V2:
         deadline = time.monotonic() + 2
         while _pairs(_read(f"{self._directory}/cgroup.events")).get("frozen") != int(frozen):
             if time.monotonic() > deadline:
-                raise TimeoutError(errno.ETIMEDOUT, "the cgroup did not change its frozen state", self._directory)
+                raise TimeoutError(
+                    errno.ETIMEDOUT, "the cgroup did not change its frozen state", self._directory
+                )
             time.sleep(0.001)
 
     def oom_kills(self) -> int:
@@ -411,7 +427,9 @@ _ACCESS = {"m": 1, "r": 2, "w": 4}
 _DEVICE_TYPES = {_BLOCK: 1, _CHARACTER: 2}
 
 
-def _instruction(code: int, destination: int = 0, source: int = 0, offset: int = 0, immediate: int = 0) -> bytes:
+def _instruction(
+    code: int, destination: int = 0, source: int = 0, offset: int = 0, immediate: int = 0
+) -> bytes:
     return struct.pack("<BBhi", code, destination | source << 4, offset, immediate)
 
 
@@ -466,7 +484,9 @@ def device_program(rules: list[dict[str, Any]]) -> bytes:
 def _bpf(command: int, attributes: bytes) -> int:
     buffer = ctypes.create_string_buffer(attributes, len(attributes))
     number = _SYS_BPF[os.uname().machine]
-    result = libc.syscall(ctypes.c_long(number), ctypes.c_int(command), buffer, ctypes.c_uint(len(attributes)))
+    result = libc.syscall(
+        ctypes.c_long(number), ctypes.c_int(command), buffer, ctypes.c_uint(len(attributes))
+    )
     if result < 0:
         code = ctypes.get_errno()
         raise OSError(code, f"bpf({command}): {os.strerror(code)}")

@@ -29,8 +29,6 @@ RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
 RTM_NEWADDR, RTM_GETADDR = 20, 22
 RTM_NEWROUTE, RTM_GETROUTE = 24, 26
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_LINKINFO, IFLA_NET_NS_FD = 1, 3, 4, 10, 18, 28
-IFLA_PROTINFO = 12
-IFLA_BRPORT_MODE = 4
 IFLA_INFO_KIND, IFLA_INFO_DATA = 1, 2
 VETH_INFO_PEER = 1
 IFLA_BR_FORWARD_DELAY = 1
@@ -38,13 +36,12 @@ IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST, IFA_FLAGS = 1, 2, 4, 8
 IFA_F_NODAD = 2
 RTA_DST, RTA_OIF, RTA_GATEWAY = 1, 4, 5
 IFF_UP = 1
-AF_BRIDGE = 7
 
 Address = IPv4Interface | IPv6Interface
 
 
 class Link(NamedTuple):
-    index: int
+    number: int
     name: str
     up: bool
     master: int
@@ -206,13 +203,6 @@ def add_veth(
         + nested(IFLA_LINKINFO, string(IFLA_INFO_KIND, "veth"), nested(IFLA_INFO_DATA, peer))
     )
     route.request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, payload, f"add veth {name}")
-
-
-def set_hairpin(route: Socket, index: int) -> None:
-    """Let frames leave through the bridge port that they came in by: a container reaching itself
-    through its own published port."""
-    payload = _ifinfo(AF_BRIDGE, index) + nested(IFLA_PROTINFO, attribute(IFLA_BRPORT_MODE, b"\1"))
-    route.request(RTM_NEWLINK, 0, payload, "set hairpin mode")
 
 
 def set_up(route: Socket, index: int) -> None:

@@ -7,8 +7,20 @@ Numbers in messages are big-endian, unlike the rest of netlink.
 
 import struct
 
-from argosy.linux.netlink import NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REQUEST
-from argosy.linux.netlink import Socket, attribute, attributes, message, nested, string
+from argosy.linux.netlink import (
+    NLM_F_ACK,
+    NLM_F_APPEND,
+    NLM_F_CREATE,
+    NLM_F_DUMP,
+    NLM_F_EXCL,
+    NLM_F_REQUEST,
+    Socket,
+    attribute,
+    attributes,
+    message,
+    nested,
+    string,
+)
 
 NETLINK_NETFILTER = 12
 _SUBSYSTEM = 10 << 8

@@ -26,9 +26,7 @@ def open_in_root(root: int, path: str | bytes, flags: int, mode: int = 0) -> int
     """Open `path` as a process whose root is the directory `root` would. Raises OSError."""
     how = _OpenHow(flags=flags | os.O_CLOEXEC, mode=mode, resolve=RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
     encoded = os.fsencode(path) or b"."
-    return syscall(
-        SYS_OPENAT2, "openat2", root, encoded, ctypes.byref(how), ctypes.sizeof(how), path=encoded
-    )
+    return syscall(SYS_OPENAT2, "openat2", root, encoded, ctypes.byref(how), ctypes.sizeof(how), path=encoded)
 
 
 def make_directories(root: int, path: str, mode: int = 0o755) -> int:
@@ -66,7 +64,9 @@ def make_mountpoint(root: int, path: str, *, directory: bool) -> int:
         parent = make_directories(root, os.path.dirname(path))
         try:
             name = os.path.basename(path)
-            os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644, dir_fd=parent))
+            os.close(
+                os.open(name, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644, dir_fd=parent)
+            )
         finally:
             os.close(parent)
         return open_in_root(root, path, O_PATH)

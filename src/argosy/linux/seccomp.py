@@ -22,9 +22,9 @@ _ALSO_ON = {"x86_64": (_ARCH_X86, _ARCH_X32), "aarch64": (_ARCH_ARM,)}
 
 
 class Argument(NamedTuple):
-    """A condition on argument `index`; `masked` means `argument & mask == value`."""
+    """A condition on argument `number` (from 0); `masked` means `argument & mask == value`."""
 
-    index: int
+    number: int
     operator: str
     value: int
     mask: int = 0
@@ -57,13 +57,14 @@ def _library() -> Any:
     try:
         library = ctypes.CDLL(name, use_errno=True)
     except OSError as error:
-        raise OSError(2, "libseccomp.so.2 is missing; install it (Debian, Ubuntu: apt install libseccomp2)") from error
+        raise OSError(
+            2, "libseccomp.so.2 is missing; install it (Debian, Ubuntu: apt install libseccomp2)"
+        ) from error
     library.seccomp_init.restype = ctypes.c_void_p
     library.seccomp_init.argtypes = [ctypes.c_uint32]
     for function in (library.seccomp_release, library.seccomp_export_bpf, library.seccomp_attr_set):
-        function.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_uint32][
-            : {"seccomp_release": 1, "seccomp_export_bpf": 2}.get(function.__name__, 3)
-        ]
+        count = {"seccomp_release": 1, "seccomp_export_bpf": 2}.get(function.__name__, 3)
+        function.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.c_uint32)[:count]
     library.seccomp_arch_add.argtypes = [ctypes.c_void_p, ctypes.c_uint32]
     library.seccomp_rule_add_array.argtypes = [
         ctypes.c_void_p,
@@ -101,9 +102,9 @@ def compile_filter(default_errno: int, rules: tuple[Rule, ...]) -> bytes:
                 continue
             comparisons = (_ArgCmp * max(len(rule.arguments), 1))(
                 *(
-                    _ArgCmp(a.index, _OPERATORS[a.operator], a.mask, a.value)
+                    _ArgCmp(a.number, _OPERATORS[a.operator], a.mask, a.value)
                     if a.operator == "masked"
-                    else _ArgCmp(a.index, _OPERATORS[a.operator], a.value, 0)
+                    else _ArgCmp(a.number, _OPERATORS[a.operator], a.value, 0)
                     for a in rule.arguments
                 )
             )

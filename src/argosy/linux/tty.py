@@ -6,6 +6,8 @@ import stat
 import struct
 import termios
 
+TIOCGPTN = 0x80045430
+TIOCSPTLCK = 0x40045431
 TIOCGPTPEER = 0x5441
 _PTMX = (5, 2)
 
@@ -21,8 +23,8 @@ def open_pty(ptmx: str = "/dev/pts/ptmx") -> tuple[int, int, int]:
         status = os.fstat(master)
         if not stat.S_ISCHR(status.st_mode) or (os.major(status.st_rdev), os.minor(status.st_rdev)) != _PTMX:
             raise OSError(19, "not a terminal multiplexer", ptmx)
-        fcntl.ioctl(master, termios.TIOCSPTLCK, struct.pack("i", 0))  # type: ignore[attr-defined, unused-ignore]
-        number = struct.unpack("i", fcntl.ioctl(master, termios.TIOCGPTN, b"\0" * 4))[0]
+        fcntl.ioctl(master, TIOCSPTLCK, struct.pack("i", 0))
+        number = struct.unpack("i", fcntl.ioctl(master, TIOCGPTN, b"\0" * 4))[0]
         # TIOCGPTPEER opens the slave without going through a path.
         slave = fcntl.ioctl(master, TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
     except BaseException:

@@ -16,7 +16,6 @@ from typing import NamedTuple
 from argosy.linux import nft
 from argosy.linux.netlink import Socket
 
-TABLE = "argosy"
 _PROTOCOLS = {"tcp": 6, "udp": 17, "sctp": 132}
 _LOOPBACK = b"\x7f"
 _RTN_LOCAL = struct.pack("=I", 2)
@@ -69,7 +68,8 @@ def _is_dnat(*, wanted: bool) -> tuple[bytes, ...]:
 class Firewall:
     """The table as the engine drives it. Every method is atomic."""
 
-    def __init__(self) -> None:
+    def __init__(self, table: str) -> None:
+        self._table = table
         self._netfilter = Socket(nft.NETLINK_NETFILTER)
 
     def close(self) -> None:
@@ -77,7 +77,7 @@ class Firewall:
 
     def install(self, networks: list[tuple[str, IPv4Network]], publications: list[Publication]) -> None:
         """Replace the whole table by one for exactly these: at start, whatever was left behind."""
-        batch = nft.Batch(TABLE)
+        batch = nft.Batch(self._table)
         batch.add_table()
         batch.delete_table()
         batch.add_table()
@@ -92,31 +92,31 @@ class Firewall:
 
     def uninstall(self) -> None:
         """Idempotent."""
-        batch = nft.Batch(TABLE)
+        batch = nft.Batch(self._table)
         batch.add_table()
         batch.delete_table()
         batch.commit(self._netfilter)
 
     def add_network(self, bridge: str, subnet: IPv4Network) -> None:
-        batch = nft.Batch(TABLE)
+        batch = nft.Batch(self._table)
         batch.add_element("bridges", _interface(bridge))
         batch.add_interval("subnets", *_range(subnet))
         batch.commit(self._netfilter)
 
     def remove_network(self, bridge: str, subnet: IPv4Network) -> None:
-        batch = nft.Batch(TABLE)
+        batch = nft.Batch(self._table)
         batch.delete_element("bridges", _interface(bridge))
         batch.delete_interval("subnets", *_range(subnet))
         batch.commit(self._netfilter)
 
     def publish(self, publications: list[Publication]) -> None:
-        batch = nft.Batch(TABLE)
+        batch = nft.Batch(self._table)
         for publication in publications:
             batch.add_element(*publication.element())
         batch.commit(self._netfilter)
 
     def withdraw(self, publications: list[Publication]) -> None:
-        batch = nft.Batch(TABLE)
+        batch = nft.Batch(self._table)
         for publication in publications:
             name, key, _ = publication.element()
             batch.delete_element(name, key)
@@ -127,7 +127,7 @@ class Firewall:
         return {
             (name, key): data
             for name in ("published", "published_at")
-            for key, data in nft.elements(self._netfilter, TABLE, name).items()
+            for key, data in nft.elements(self._netfilter, self._table, name).items()
         }
 
     @staticmethod

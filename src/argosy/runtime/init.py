@@ -11,10 +11,9 @@ import array
 import json
 import os
 import socket
-import sys
 from typing import Any, NoReturn
 
-from argosy.linux import cgroup, namespaces, process
+from argosy.linux import cgroup, namespaces, process, tty
 from argosy.runtime import plan
 from argosy.runtime.operations import Context, Operation, Refused
 from argosy.spec.oci_runtime import Config, Process
@@ -100,12 +99,9 @@ def _run(
 
 
 def _hand_over_terminal(channel: int, context: Context) -> None:
-    from argosy.linux import tty
-
     os.fchown(context.terminal_slave, context.identity.uid, -1)
     tty.make_controlling(context.terminal_slave)
     with socket.socket(fileno=os.dup(channel)) as connection:
         rights = array.array("i", [context.terminal_master])
         connection.sendmsg([b'{"terminal":true}'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
     os.close(context.terminal_master)
-    sys.stdin = sys.stdout = sys.stderr = None  # type: ignore[assignment]

@@ -3,9 +3,9 @@
 A frame is what one read from the container's stdout or stderr gave, so a busy container costs a frame
 per 64 KiB and not one per line:
 
-    magic u8 = 0xA6 | stream u8 (1 stdout, 2 stderr) | reserved u16 | length u32 | time u64 | payload | length u32
+    magic u8 = 0xA6 | stream u8 | reserved u16 | length u32 | time u64 | payload | length u32
 
-Little-endian; time is Unix time in nanoseconds. The length at the end lets a reader walk backwards. A
+Little-endian; stream is 1 for stdout, 2 for stderr; time is Unix time in nanoseconds. The length at the end lets a reader walk backwards. A
 frame is complete when all its bytes are there: a reader that finds part of one waits, and a writer that
 opens a file whose last frame is torn (the machine lost power) cuts it off.
 
@@ -97,7 +97,7 @@ def _complete_size(descriptor: int) -> int:
     end = os.fstat(descriptor).st_size
     if end >= OVERHEAD:
         # The usual case: the last frame is whole, and its own length leads to its header.
-        (length,) = _TRAILER.unpack(os.pread(descriptor, 4, end - 4))
+        length: int = _TRAILER.unpack(os.pread(descriptor, 4, end - 4))[0]
         start = end - length - OVERHEAD
         if start >= 0:
             magic, _, _, stated, _ = _HEADER.unpack(os.pread(descriptor, _HEADER.size, start))

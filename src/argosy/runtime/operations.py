@@ -14,8 +14,9 @@ from ipaddress import ip_address, ip_interface
 from typing import NamedTuple, Protocol
 
 from argosy.linux import caps, cgroup, mount, namespaces, netlink, process, seccomp, tty
-from argosy.linux.path import make_mountpoint
+from argosy.linux.path import make_mountpoint, open_in_root
 from argosy.runtime import users
+from argosy.runtime.copy_up import copy_up
 from argosy.spec.oci_runtime import Capabilities, ConsoleSize, Device, Endpoint, Rlimit
 
 
@@ -159,7 +160,7 @@ class AddEndpoint(NamedTuple):
         finally:
             os.close(netns)
         with netlink.Socket() as route:
-            index = next(link.index for link in netlink.links(route) if link.name == endpoint["name"])
+            index = next(link.number for link in netlink.links(route) if link.name == endpoint["name"])
             for address in endpoint["addresses"]:
                 netlink.add_address(route, index, ip_interface(address))
             netlink.set_up(route, index)
@@ -222,6 +223,30 @@ class FileSystemMount(NamedTuple):
         return f"mount {self.type} on {self.target}"
 
 
+class CopyUp(NamedTuple):
+    """Fill an empty volume with what the image has at the place where it will be mounted."""
+
+    source: str
+    target: str
+
+    def execute(self, context: Context) -> None:
+        try:
+            origin = open_in_root(context.root, self.target, os.O_RDONLY | os.O_DIRECTORY)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        try:
+            volume = os.open(self.source, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                copy_up(origin, volume)
+            finally:
+                os.close(volume)
+        finally:
+            os.close(origin)
+
+    def describe(self) -> str:
+        return f"copy {self.target} into {self.source} if that is empty"
+
+
 class BindMount(NamedTuple):
     source: str
     target: str
@@ -237,9 +262,7 @@ class BindMount(NamedTuple):
             raise Refused(f"bind source path does not exist: {self.source}") from None
         point = make_mountpoint(context.root, self.target, directory=directory)
         try:
-            mount.mount(
-                self.source, f"/proc/self/fd/{point}", flags=mount.MS_BIND | flags & mount.MS_REC
-            )
+            mount.mount(self.source, f"/proc/self/fd/{point}", flags=mount.MS_BIND | flags & mount.MS_REC)
         finally:
             os.close(point)
         # The descriptor names what the mount hides; reopened, it names the mount.
@@ -490,12 +513,19 @@ class EnterDirectory(NamedTuple):
             os.chdir(self.path)
         except OSError as error:
             reason = os.strerror(error.errno or 0).lower()
-            raise Refused(
-                f'chdir to cwd ("{self.path}") set in config.json failed: {reason}'
-            ) from None
+            raise Refused(f'chdir to cwd ("{self.path}") set in config.json failed: {reason}') from None
 
     def describe(self) -> str:
         return f"enter {self.path}"
+
+
+def rlimit_number(name: str) -> int:
+    """The kernel's number of `RLIMIT_NOFILE` and its like. Raises Refused."""
+    number = getattr(resource, name, None)
+    if number is None or not name.startswith("RLIMIT_"):
+        raise Refused(f"invalid ulimit type: {name.removeprefix('RLIMIT_').lower()}")
+    assert isinstance(number, int)
+    return number
 
 
 class SetRlimits(NamedTuple):
@@ -503,9 +533,7 @@ class SetRlimits(NamedTuple):
 
     def execute(self, context: Context) -> None:
         for limit in self.limits:
-            number = getattr(resource, limit["type"], None)
-            if number is None:
-                raise Refused(f"unknown ulimit {limit['type']}")
+            number = rlimit_number(limit["type"])
             soft, hard = (-1 if value >= 1 << 63 else value for value in (limit["soft"], limit["hard"]))
             try:
                 resource.setrlimit(number, (soft, hard))
@@ -532,12 +560,16 @@ class BecomeUser(NamedTuple):
     capabilities: Capabilities
     no_new_privileges: bool
     umask: int
+    as_execve: bool
+    """Another user than root keeps the bounding set only, as if execve had been called by it."""
 
     def execute(self, context: Context) -> None:
         identity = context.identity
         _own_stdio(identity.uid)
         os.umask(self.umask)
-        sets = {name: caps.mask(self.capabilities.get(name, [])) for name in _SETS}  # type: ignore[misc]
+        sets = {name: caps.mask(names) for name, names in self._sets().items()}
+        if self.as_execve and identity.uid:
+            sets["effective"] = sets["permitted"] = 0
         if self.no_new_privileges:
             process.prctl(process.PR_SET_NO_NEW_PRIVS, 1)
         elif context.seccomp_program:
@@ -554,11 +586,18 @@ class BecomeUser(NamedTuple):
         if self.no_new_privileges and context.seccomp_program:
             seccomp.install(context.seccomp_program)
 
+    def _sets(self) -> dict[str, list[str]]:
+        given = self.capabilities
+        return {
+            "bounding": given.get("bounding", []),
+            "effective": given.get("effective", []),
+            "permitted": given.get("permitted", []),
+            "inheritable": given.get("inheritable", []),
+            "ambient": given.get("ambient", []),
+        }
+
     def describe(self) -> str:
         return "drop privileges"
-
-
-_SETS = ("bounding", "effective", "permitted", "inheritable", "ambient")
 
 
 def _own_stdio(uid: int) -> None:

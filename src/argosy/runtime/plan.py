@@ -64,9 +64,7 @@ def plan_init(config: Config) -> list[op.Operation]:
         for entry in linux.get("namespaces", [])
         if entry.get("path") and entry["type"] not in BY_CLONE
     ]
-    steps.append(
-        op.Unshare(sum(namespaces.NAMESPACES[kind][0] for kind in new if kind not in BY_CLONE))
-    )
+    steps.append(op.Unshare(sum(namespaces.NAMESPACES[kind][0] for kind in new if kind not in BY_CLONE)))
     if "network" in new:
         steps.append(op.LoopbackUp())
         steps += [op.AddEndpoint(endpoint) for endpoint in extension.get("endpoints", [])]
@@ -94,6 +92,8 @@ def _plan_root(config: Config) -> list[op.Operation]:
         if kind == "cgroup":
             steps.append(op.MountCgroups(target, options))
         elif kind == "bind" or "bind" in options or "rbind" in options:
+            if target in config.get("argosy", {}).get("copyUp", []):
+                steps.append(op.CopyUp(entry["source"], target))
             steps.append(op.BindMount(entry["source"], target, options))
         else:
             steps.append(op.FileSystemMount(kind, entry.get("source", kind), target, options))
@@ -127,6 +127,7 @@ def plan_credentials(process: Process) -> list[op.Operation]:
             process.get("capabilities", {}),
             process.get("noNewPrivileges", False),
             process.get("user", {}).get("umask", 0o022),
+            "argosyUser" in process,
         ),
         op.Exec(tuple(process["args"])),
     ]

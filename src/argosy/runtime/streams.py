@@ -12,6 +12,7 @@ import select
 import socket
 import struct
 from collections.abc import Callable
+from functools import partial
 
 from argosy.runtime.logfile import STDERR, STDOUT, Writer
 
@@ -54,8 +55,8 @@ class Client:
         "_keys_seen",
         "_sent",
         "closing",
-        "events",
         "ended",
+        "events",
         "initial",
         "pending",
         "socket",
@@ -65,7 +66,14 @@ class Client:
     )
 
     def __init__(
-        self, connection: socket.socket, *, stdin: bool, stdout: bool, stderr: bool, detach_keys: bytes, initial: bytes
+        self,
+        connection: socket.socket,
+        *,
+        stdin: bool,
+        stdout: bool,
+        stderr: bool,
+        detach_keys: bytes,
+        initial: bytes,
     ) -> None:
         self.socket = connection
         self.stdin = stdin
@@ -161,6 +169,13 @@ class Stdio:
             ends.append(theirs)
         return ends[0], ends[1], ends[2]
 
+    def abandon(self) -> None:
+        """Close our ends of the pipes of a process that could not be forked."""
+        for descriptor in (*self._outputs, self._stdin):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self.closed = True
+
     def set_terminal(self, master: int) -> None:
         os.set_blocking(master, False)
         self._outputs[master] = STDOUT
@@ -173,7 +188,7 @@ class Stdio:
     def start(self) -> None:
         """Begin to relay. The process may already have written or be gone."""
         for descriptor in self._outputs:
-            self._poller.add(descriptor, select.EPOLLIN, lambda events, fd=descriptor: self._readable(fd, events))
+            self._poller.add(descriptor, select.EPOLLIN, partial(self._readable, descriptor))
         for client in self._clients[:]:
             self._begin(client)
 
@@ -330,9 +345,7 @@ class Stdio:
             self._poller.remove(self._stdin)
         for client in self._clients:
             if client.stdin and client.events & (select.EPOLLIN | select.EPOLLRDHUP):
-                client.events = (
-                    client.events & ~select.EPOLLIN if held else client.events | select.EPOLLIN
-                )
+                client.events = client.events & ~select.EPOLLIN if held else client.events | select.EPOLLIN
                 self._poller.modify(client.socket.fileno(), client.events)
 
     def _close_stdin(self) -> None:
@@ -386,7 +399,7 @@ class Stdio:
                 self._poller.add(
                     client.socket.fileno(),
                     client.events,
-                    lambda events, client=client: self._client_ready(client, events),
+                    partial(self._client_ready, client),
                 )
             self._flush(client)
         if self._log is not None:

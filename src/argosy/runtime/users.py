@@ -71,7 +71,9 @@ def resolve(spec: str, passwd: list[list[str]], group: list[list[str]], extra: l
     if group_part:
         gid = _group(group_part, group)
     elif name:
-        groups = [_integer(fields, 2) for fields in group if len(fields) >= 4 and name in fields[3].split(",")]
+        groups = [
+            _integer(fields, 2) for fields in group if len(fields) >= 4 and name in fields[3].split(",")
+        ]
     for item in extra:
         number = _group(item, group, f"Unable to find group {item}: no matching entries in group file")
         if number not in groups:

@@ -1,0 +1,431 @@
+"""One HTTP connection of the API: h11 for the protocol, asyncio for the transport.
+
+A handler gets a Request and answers in one of three ways. It returns a Response; or it calls
+`request.stream()` and writes as it goes; or it calls `request.hijack()` and takes the connection over,
+as attach and exec do. Whatever it raises becomes an error document. If the client goes away, the
+handler is cancelled.
+"""
+
+import asyncio
+import contextlib
+import logging
+import select
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+from urllib.parse import parse_qs, unquote
+
+import h11
+import msgspec
+
+from argosy.errors import ArgosyError, InvalidParameter
+
+log = logging.getLogger("argosy.api")
+T = TypeVar("T")
+_MAX_DOCUMENT = 16 << 20
+_READ_SIZE = 1 << 20
+_HIGH_WATER = 1 << 20
+_encode = msgspec.json.Encoder().encode
+_RAW = "application/vnd.docker.raw-stream"
+MULTIPLEXED = "application/vnd.docker.multiplexed-stream"
+
+
+class Response:
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(
+        self, body: bytes = b"", status: int = 200, headers: list[tuple[str, str]] | None = None
+    ) -> None:
+        self.status = status
+        self.body = body
+        self.headers = headers or []
+
+
+def document(body: Any, status: int = 200) -> Response:
+    return Response(_encode(body) + b"\n", status, [("Content-Type", "application/json")])
+
+
+def no_content() -> Response:
+    return Response(status=204)
+
+
+class Gone(Exception):
+    """The client has closed the connection."""
+
+
+class Request:
+    """`query` holds the last value of each parameter, `multiple` all of them."""
+
+    def __init__(self, connection: "Connection", event: h11.Request) -> None:
+        self._connection = connection
+        self.method = event.method.decode("ascii")
+        target, _, query = event.target.decode("latin-1").partition("?")
+        self.path = unquote(target)
+        self.multiple = parse_qs(query, keep_blank_values=True) if query else {}
+        self.query = {name: values[-1] for name, values in self.multiple.items()}
+        self.headers = {name.decode("ascii"): value.decode("latin-1") for name, value in event.headers}
+        self.parameters: dict[str, str] = {}
+        self.version = (1, 51)
+
+    def flag(self, name: str, *, default: bool = False) -> bool:
+        """Go's idea of a true parameter in moby: anything but these."""
+        value = self.query.get(name)
+        if value is None:
+            return default
+        return value.strip().lower() not in ("", "0", "no", "false", "none")
+
+    def number(self, name: str) -> int | None:
+        """Raises InvalidParameter."""
+        value = self.query.get(name)
+        if not value:
+            return None
+        try:
+            return int(value)
+        except ValueError:
+            raise InvalidParameter(f"invalid value for {name}: {value!r} is not a number") from None
+
+    def filters(self) -> dict[str, list[str]]:
+        """The `filters` parameter: today's {key: [values]} or the old {key: {value: true}}."""
+        text = self.query.get("filters")
+        if not text:
+            return {}
+        try:
+            decoded = msgspec.json.decode(text, type=dict[str, dict[str, bool] | list[str]])
+        except msgspec.DecodeError as error:
+            raise InvalidParameter(f"invalid filter: {error}") from None
+        return {
+            key: [value for value, wanted in values.items() if wanted] if isinstance(values, dict) else values
+            for key, values in decoded.items()
+        }
+
+    async def body(self) -> bytes:
+        """All of it, if it is no longer than a document may be. Raises InvalidParameter."""
+        parts: list[bytes] = []
+        size = 0
+        while part := await self._connection.read_body():
+            size += len(part)
+            if size > _MAX_DOCUMENT:
+                raise InvalidParameter("the request's body is too large")
+            parts.append(part)
+        return b"".join(parts)
+
+    async def json(self, kind: type[T]) -> T:
+        """The body, decoded. An empty one is an empty object. Raises InvalidParameter."""
+        body = await self.body()
+        try:
+            return msgspec.json.decode(body.strip() or b"{}", type=kind)
+        except msgspec.ValidationError as error:
+            raise InvalidParameter(f"invalid JSON: {error}") from None
+        except msgspec.DecodeError as error:
+            raise InvalidParameter(f"invalid JSON: {error}") from None
+
+    def body_source(self) -> "BodySource":
+        """The body for a thread to read from. Nothing else may read it then."""
+        return self._connection.body_source()
+
+    async def stream(
+        self,
+        content_type: str = "application/json",
+        status: int = 200,
+        headers: list[tuple[str, str]] | None = None,
+    ) -> "Stream":
+        """Send the headers at once; what follows is chunked."""
+        return self._connection.start_stream(status, [("Content-Type", content_type), *(headers or [])])
+
+    def hijack(self, content_type: str = _RAW) -> tuple[socket.socket, bytes]:
+        """Answer 101 (or 200 to a client that did not ask for an upgrade) and let go of the connection.
+
+        Returns a socket of the caller's own and the bytes that have come in already.
+        """
+        return self._connection.hijack(self, content_type)
+
+
+class Stream:
+    """A body that is written as it comes."""
+
+    def __init__(self, connection: "Connection") -> None:
+        self._connection = connection
+
+    async def write(self, data: bytes) -> None:
+        """Waits while the client is slow. Raises Gone."""
+        await self._connection.write_body(data)
+
+    async def send(self, message: Any) -> None:
+        """One JSON message and a line break."""
+        await self._connection.write_body(_encode(message) + b"\r\n")
+
+    def write_from_thread(self, data: bytes) -> None:
+        """As `write`, for another thread. Raises Gone."""
+        loop = self._connection.loop
+        asyncio.run_coroutine_threadsafe(self._connection.write_body(data), loop).result()
+
+
+class BodySource:
+    """A request's body as a thread reads it: straight from the socket, past the event loop."""
+
+    def __init__(self, protocol: h11.Connection, connection: socket.socket) -> None:
+        self._protocol = protocol
+        self._socket = connection
+        self._rest = memoryview(b"")
+        self._ended = False
+        self._poll = select.poll()
+        self._poll.register(connection, select.POLLIN)
+
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes, empty at the end. Raises Gone."""
+        while not self._rest and not self._ended:
+            self._more()
+        taken, self._rest = self._rest[:size], self._rest[size:]
+        return bytes(taken)
+
+    def _more(self) -> None:
+        event = self._protocol.next_event()
+        if event is h11.NEED_DATA:
+            self._poll.poll()
+            try:
+                data = self._socket.recv(_READ_SIZE)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            if not data:
+                raise Gone
+            self._protocol.receive_data(data)
+        elif isinstance(event, h11.Data):
+            self._rest = memoryview(bytes(event.data))
+        elif isinstance(event, h11.EndOfMessage):
+            self._ended = True
+        else:
+            raise Gone
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+Handler = Callable[[Request], Awaitable[Response | None]]
+
+
+class Connection(asyncio.Protocol):
+    def __init__(
+        self, handle: Handler, connections: "set[Connection]", headers: list[tuple[str, str]]
+    ) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._handle = handle
+        self._connections = connections
+        self._headers = headers
+        self._protocol = h11.Connection(h11.SERVER, max_incomplete_event_size=1 << 20)
+        self._transport: asyncio.Transport = None  # type: ignore[assignment]
+        self._task: asyncio.Task[None] | None = None
+        self._arrival: asyncio.Future[None] | None = None
+        self._room: asyncio.Future[None] | None = None
+        self._full = False
+        self._closed = False
+        self._hijacked = False
+
+    # asyncio's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        transport.set_write_buffer_limits(_HIGH_WATER)
+        self._connections.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._protocol.receive_data(data)
+        if self._task is None:
+            self._next_request()
+        else:
+            if self._protocol.their_state is h11.DONE:
+                # The next request waits until this one is answered.
+                self._transport.pause_reading()
+            self._wake_reader()
+
+    def eof_received(self) -> bool:
+        """A client may close its side and still want the answer."""
+        self._protocol.receive_data(b"")
+        if self._task is None:
+            return False
+        self._wake_reader()
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._closed = True
+        self._connections.discard(self)
+        self.resume_writing()
+        self._wake_reader()
+        if self._task is not None and not self._hijacked:
+            self._task.cancel()
+
+    def end(self) -> None:
+        """Close without waiting for the client; an answer that is under way is cut off."""
+        self._transport.abort()
+
+    def pause_writing(self) -> None:
+        self._full = True
+
+    def resume_writing(self) -> None:
+        self._full = False
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
+
+    def _wake_reader(self) -> None:
+        if self._arrival is not None and not self._arrival.done():
+            self._arrival.set_result(None)
+
+    # A request from its first byte to its answer's last
+
+    def _next_request(self) -> None:
+        try:
+            event = self._protocol.next_event()
+        except h11.RemoteProtocolError as error:
+            self._refuse(str(error))
+            return
+        if isinstance(event, h11.Request):
+            self._task = self.loop.create_task(self._answer(Request(self, event)))
+        elif isinstance(event, h11.ConnectionClosed):
+            self._transport.close()
+
+    def _refuse(self, reason: str) -> None:
+        body = _encode({"message": f"bad request: {reason}"})
+        self._transport.write(
+            b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: application/json\r\n"
+            b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+        )
+        self._transport.close()
+
+    async def _answer(self, request: Request) -> None:
+        try:
+            try:
+                response = await self._handle(request)
+            except ArgosyError as error:
+                response = self._error(request, error.status, str(error))
+            except Gone:
+                self._transport.abort()
+                return
+            except Exception as error:
+                log.exception("%s %s", request.method, request.path)
+                response = self._error(request, 500, f"{type(error).__name__}: {error}")
+            if self._hijacked or self._closed:
+                return
+            if response is not None:
+                self._send_response(request, response)
+            elif self._protocol.our_state is h11.SEND_BODY:
+                self._send(h11.EndOfMessage())
+            await self._finish()
+        except Gone:
+            self._transport.abort()
+
+    def _error(self, request: Request, status: int, message: str) -> Response | None:
+        if self._hijacked or self._protocol.our_state is not h11.SEND_RESPONSE:
+            # The headers are gone: the stream's own error message is all that is left.
+            if not self._hijacked and self._protocol.our_state is h11.SEND_BODY:
+                self._send(
+                    h11.Data(data=_encode({"errorDetail": {"message": message}, "error": message}) + b"\r\n")
+                )
+            return None
+        if status == 304:
+            return Response(status=304)
+        return document({"message": message}, status)
+
+    def _send_response(self, request: Request, response: Response) -> None:
+        headers = [*self._headers, *response.headers]
+        if response.status != 204 and response.status != 304:
+            headers.append(("Content-Length", str(len(response.body))))
+        self._send(h11.Response(status_code=response.status, headers=headers))
+        if response.body and request.method != "HEAD":
+            self._send(h11.Data(data=response.body))
+        self._send(h11.EndOfMessage())
+
+    async def _finish(self) -> None:
+        """Read what is left of the request, then turn to the next one."""
+        while await self.read_body():
+            pass
+        if self._protocol.our_state is h11.MUST_CLOSE or self._protocol.their_state is h11.MUST_CLOSE:
+            self._transport.close()
+            return
+        if self._protocol.our_state is h11.DONE and self._protocol.their_state is h11.DONE:
+            self._protocol.start_next_cycle()
+            self._task = None
+            self._transport.resume_reading()
+            self._next_request()
+        else:
+            self._transport.close()
+
+    def _send(self, event: Any) -> None:
+        data = self._protocol.send(event)
+        if data and not self._closed:
+            self._transport.write(data)
+
+    async def read_body(self) -> bytes:
+        """The next part, empty at the end. Raises Gone."""
+        while True:
+            if self._protocol.their_state in (
+                h11.DONE,
+                h11.MIGHT_SWITCH_PROTOCOL,
+                h11.MUST_CLOSE,
+                h11.CLOSED,
+            ):
+                return b""
+            try:
+                event = self._protocol.next_event()
+            except h11.RemoteProtocolError:
+                raise Gone from None
+            if event is h11.NEED_DATA:
+                if self._protocol.they_are_waiting_for_100_continue:
+                    self._send(h11.InformationalResponse(status_code=100, headers=[]))
+                if self._closed:
+                    raise Gone
+                self._arrival = self.loop.create_future()
+                await self._arrival
+            elif isinstance(event, h11.Data):
+                return bytes(event.data)
+            else:
+                return b""
+
+    def body_source(self) -> BodySource:
+        if self._protocol.they_are_waiting_for_100_continue:
+            self._send(h11.InformationalResponse(status_code=100, headers=[]))
+        self._transport.pause_reading()
+        return BodySource(self._protocol, self._own_socket())
+
+    def _own_socket(self) -> socket.socket:
+        transport_socket = self._transport.get_extra_info("socket")
+        duplicate = socket.socket(fileno=socket.dup(transport_socket.fileno()))
+        duplicate.setblocking(False)
+        return duplicate
+
+    def start_stream(self, status: int, headers: list[tuple[str, str]]) -> Stream:
+        chunked = [("Transfer-Encoding", "chunked")]
+        self._send(h11.Response(status_code=status, headers=[*self._headers, *headers, *chunked]))
+        return Stream(self)
+
+    async def write_body(self, data: bytes) -> None:
+        if self._closed:
+            raise Gone
+        self._send(h11.Data(data=data))
+        if self._full:
+            self._room = self.loop.create_future()
+            await self._room
+
+    def hijack(self, request: Request, content_type: str) -> tuple[socket.socket, bytes]:
+        self._transport.pause_reading()
+        upgrade = request.headers.get("upgrade", "")
+        if upgrade:
+            head = f"HTTP/1.1 101 UPGRADED\r\nContent-Type: {content_type}\r\nConnection: Upgrade\r\nUpgrade: {upgrade}"
+        else:
+            head = f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}"
+        duplicate = self._own_socket()
+        self._hijacked = True
+        # Nothing is buffered on a connection that has sent no answer yet, so this leaves at once.
+        duplicate.send(head.encode() + b"\r\n\r\n")
+        initial = bytes(self._protocol.trailing_data[0])
+        self._transport.abort()
+        return duplicate, initial
+
+
+@contextlib.contextmanager
+def closing_source(source: BodySource) -> Any:
+    try:
+        yield source
+    finally:
+        source.close()

@@ -1,0 +1,171 @@
+"""/images: one handler an operation."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from argosy.api.http import Request, Response, Stream, closing_source, document
+from argosy.api.router import Router
+from argosy.engine.core import Engine
+from argosy.errors import InvalidParameter, NotImplementedYet
+from argosy.image import Credentials
+
+_TAR = "application/x-tar"
+_SAVE_CHUNK = 1 << 20
+
+
+class ImageRoutes:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._images = engine.images
+
+    def route(self, router: Router) -> None:
+        for method, pattern, handler in (
+            ("GET", "/images/json", self.list),
+            ("POST", "/images/create", self.create),
+            ("POST", "/images/load", self.load),
+            ("GET", "/images/get", self.save),
+            ("POST", "/images/prune", self.prune),
+            ("GET", "/images/{name*}/json", self.inspect),
+            ("GET", "/images/{name*}/history", self.history),
+            ("GET", "/images/{name*}/get", self.save),
+            ("POST", "/images/{name*}/tag", self.tag),
+            ("DELETE", "/images/{name*}", self.remove),
+        ):
+            router.add(method, pattern, handler)
+
+    async def list(self, request: Request) -> Response:
+        filters = request.filters()
+        if "filter" in request.query:
+            filters["reference"] = [request.query["filter"]]
+        counts: Counter[str] = Counter(container.spec.image for container in self._engine.containers.all())
+        found = await self._engine.in_thread(
+            lambda: self._images.list(
+                filters,
+                all=request.flag("all"),
+                shared_size=request.flag("shared-size"),
+                containers=lambda: counts,
+            )
+        )
+        return document(found)
+
+    async def inspect(self, request: Request) -> Response:
+        return document(await self._engine.in_thread(self._images.inspect, request.parameters["name"]))
+
+    async def history(self, request: Request) -> Response:
+        return document(await self._engine.in_thread(self._images.history, request.parameters["name"]))
+
+    async def tag(self, request: Request) -> Response:
+        repository, tag = request.query.get("repo", ""), request.query.get("tag", "")
+        await self._engine.in_thread(self._images.tag, request.parameters["name"], repository, tag)
+        return Response(status=201)
+
+    async def remove(self, request: Request) -> Response:
+        force, prune = request.flag("force"), not request.flag("noprune")
+        return document(
+            await self._engine.in_thread(
+                lambda: self._images.remove(request.parameters["name"], force=force, prune_children=prune)
+            )
+        )
+
+    async def prune(self, request: Request) -> Response:
+        filters = request.filters()
+        report = await self._engine.in_thread(self._images.prune, filters)
+        self._engine.events.publish("image", "prune", "", {"reclaimed": str(report.space_reclaimed)})
+        return document(report)
+
+    async def create(self, request: Request) -> None:
+        """Pull (`fromImage`) or import (`fromSrc`)."""
+        source = request.query.get("fromSrc", "")
+        if source:
+            await self._import(request, source)
+            return
+        name = request.query.get("fromImage", "")
+        if not name:
+            raise InvalidParameter("invalid reference format")
+        credentials = Credentials.from_header(request.headers.get("x-registry-auth", ""))
+        reply = _Reply(request)
+        await reply.run(
+            self._engine,
+            lambda report: self._images.pull(
+                name,
+                tag=request.query.get("tag", ""),
+                platform=request.query.get("platform") or None,
+                credentials=credentials,
+                progress=report,
+            ),
+        )
+
+    async def _import(self, request: Request, source: str) -> None:
+        if source != "-":
+            raise NotImplementedYet(
+                "importing from a URL is not supported",
+                hint="Fetch it and import the file: curl … | argosy import -",
+            )
+
+        def work(report: Callable[[dict[str, Any]], object]) -> None:
+            with closing_source(request.body_source()) as body:
+                image = self._images.import_(
+                    body,
+                    repository=request.query.get("repo", ""),
+                    tag=request.query.get("tag", ""),
+                    changes=request.multiple.get("changes", []),
+                    message=request.query.get("message", ""),
+                    platform=request.query.get("platform", ""),
+                )
+                report({"status": image})
+
+        await _Reply(request).run(self._engine, work)
+
+    async def load(self, request: Request) -> None:
+        quiet = request.flag("quiet")
+        platform = request.query.get("platform") or None
+
+        def work(report: Callable[[dict[str, Any]], object]) -> None:
+            with closing_source(request.body_source()) as body:
+                self._images.load(body, progress=report, quiet=quiet, platform=platform)
+
+        await _Reply(request).run(self._engine, work)
+
+    async def save(self, request: Request) -> None:
+        names = request.multiple.get("names") or [request.parameters.get("name", "")]
+        for name in names:
+            self._images.resolve(name)
+        stream = await request.stream(_TAR)
+        await self._engine.in_thread(self._save, names, stream)
+
+    def _save(self, names: list[str], stream: Stream) -> None:
+        """Small writes are gathered: each one costs a trip to the event loop's thread."""
+        gathered = bytearray()
+
+        def write(data: bytes) -> None:
+            gathered.extend(data)
+            if len(gathered) >= _SAVE_CHUNK:
+                stream.write_from_thread(bytes(gathered))
+                gathered.clear()
+
+        self._images.save(names, write)
+        if gathered:
+            stream.write_from_thread(bytes(gathered))
+
+
+class _Reply:
+    """A JSON stream whose headers go with its first message: an error before that has a status of its own."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._stream: Stream | None = None
+
+    async def run(self, engine: Engine, work: Callable[[Callable[[dict[str, Any]], object]], object]) -> None:
+        def report(message: dict[str, Any]) -> None:
+            asyncio.run_coroutine_threadsafe(self._send(message), engine.loop).result()
+
+        await engine.in_thread(work, report)
+        if self._stream is None:
+            self._stream = await self._request.stream()
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        if self._stream is None:
+            self._stream = await self._request.stream()
+        await self._stream.send(message)

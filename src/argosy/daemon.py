@@ -1,0 +1,113 @@
+"""argosyd: the engine as a process."""
+
+import argparse
+import asyncio
+import fcntl
+import logging
+import os
+import signal
+import sys
+from ipaddress import IPv4Interface
+
+from argosy import __version__
+from argosy.api.server import Server
+from argosy.engine.core import Engine
+from argosy.engine.settings import Settings
+from argosy.engine.supervise import Supervisor
+from argosy.errors import ArgosyError
+
+log = logging.getLogger("argosy")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="argosyd", description="Argosy's container engine.")
+    parser.add_argument("--version", action="version", version=f"argosyd {__version__}")
+    defaults = Settings()
+    parser.add_argument("--root", default=defaults.root, help="where images and containers are kept")
+    parser.add_argument("--run", default=defaults.run, help="where sockets and the state of this boot are")
+    parser.add_argument(
+        "-H", "--host", action="append", default=[], help="address to listen on (unix:///path, fd://3)"
+    )
+    parser.add_argument("--group", default=defaults.group, help="group that may use the socket")
+    parser.add_argument(
+        "--name", default=defaults.name, help="name of the bridge, cgroups and firewall table"
+    )
+    parser.add_argument("--bip", metavar="CIDR", type=IPv4Interface, help="address of the bridge")
+    parser.add_argument("--insecure-registry", action="append", default=[], metavar="HOST[:PORT]")
+    parser.add_argument("--registry-mirror", action="append", default=[], metavar="URL")
+    parser.add_argument("--label", action="append", default=[])
+    parser.add_argument("--log-level", choices=["debug", "info", "warning", "error"], default="info")
+    return parser
+
+
+def _lock(settings: Settings) -> int:
+    """Hold the pid file for as long as this process lives: two engines must not share one state."""
+    os.makedirs(settings.run, mode=0o711, exist_ok=True)
+    descriptor = os.open(settings.pid_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        pid = os.read(descriptor, 32).decode().strip()
+        sys.exit(f"argosyd: an engine is already running (pid {pid}); stop it with: argosy system stop")
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, f"{os.getpid()}\n".encode())
+    return descriptor
+
+
+def _tell_systemd_ready() -> None:
+    """sd_notify(3), for a unit of Type=notify."""
+    address = os.environ.pop("NOTIFY_SOCKET", "")
+    if address:
+        import socket
+
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+            notify.connect("\0" + address[1:] if address.startswith("@") else address)
+            notify.send(b"READY=1")
+
+
+async def _serve(settings: Settings) -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    engine = Engine(settings)
+    await Supervisor(engine).begin()
+    server = Server(engine)
+    await server.listen(list(settings.hosts) or [f"unix://{settings.socket}"], settings.group)
+    log.info("argosyd %s is ready", __version__)
+    _tell_systemd_ready()
+    await stopping.wait()
+    log.info("argosyd is stopping; containers go on")
+    await server.close()
+    await engine.close()
+
+
+def main() -> None:
+    arguments = _parser().parse_args()
+    logging.basicConfig(
+        level=arguments.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
+    )
+    if os.geteuid() != 0:
+        sys.exit("argosyd: must run as root; try: sudo argosyd")
+    settings = Settings(
+        root=os.path.abspath(arguments.root),
+        run=os.path.abspath(arguments.run),
+        hosts=tuple(arguments.host),
+        group=arguments.group,
+        name=arguments.name,
+        bridge_address=arguments.bip,
+        insecure_registries=tuple(arguments.insecure_registry),
+        registry_mirrors=tuple(arguments.registry_mirror),
+        labels=tuple(arguments.label),
+    )
+    lock = _lock(settings)
+    try:
+        asyncio.run(_serve(settings))
+    except ArgosyError as error:
+        sys.exit(f"argosyd: {error}")
+    finally:
+        os.close(lock)
+
+
+if __name__ == "__main__":
+    main()

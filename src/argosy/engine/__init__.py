@@ -1,0 +1,1 @@
+"""The engine: what containers, images, networks and volumes there are, and what becomes of them."""

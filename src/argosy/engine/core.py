@@ -1,0 +1,141 @@
+"""What every verb of the engine works with."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from argosy.database import Database
+from argosy.engine.container import Container
+from argosy.engine.container_store import ContainerStore
+from argosy.engine.events import Events
+from argosy.engine.networks import Networks
+from argosy.engine.settings import Settings
+from argosy.engine.shim_link import ShimLink
+from argosy.image import Images, ImageUser
+from argosy.volume.store import VolumeStore
+
+log = logging.getLogger("argosy")
+T = TypeVar("T")
+_THREADS = 16
+
+
+class Engine:
+    """The verbs are modules beside this one: `create`, `start`, `stop`, `remove`, `supervise`, …"""
+
+    def __init__(self, settings: Settings) -> None:
+        for directory in (
+            settings.root,
+            settings.run,
+            settings.containers,
+            settings.bundles,
+            settings.rootfs,
+        ):
+            os.makedirs(directory, mode=0o711, exist_ok=True)
+        self.settings = settings
+        self.database = Database(os.path.join(settings.root, "argosy.db"))
+        self.events = Events()
+        self.loop = asyncio.get_running_loop()
+        self.images = Images(
+            settings.root,
+            self.database,
+            in_use=self._users_of_image,
+            on_event=self._image_event,
+            insecure_registries=settings.insecure_registries,
+            mirrors=settings.registry_mirrors,
+        )
+        self.volumes = VolumeStore(os.path.join(settings.root, "volumes"), self.database)
+        self.networks = Networks(settings, self.database)
+        self.containers = ContainerStore(self.database)
+        self.shim = ShimLink(settings.run, os.path.join(settings.root, "shim.log"), self._shim_event)
+        self.on_exit: Callable[[dict[str, Any]], Awaitable[None]] | None = None
+        self.on_shim_lost: Callable[[], Awaitable[None]] | None = None
+        # What the shim said that runs and what has ended, until `supervise` takes over.
+        self.known: dict[tuple[str, str], dict[str, Any]] = {}
+        self.exited: dict[tuple[str, str], dict[str, Any]] = {}
+        self.started = time.time_ns()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="worker")
+
+    def in_thread(self, function: Callable[..., T], *arguments: Any) -> "asyncio.Future[T]":
+        """Run what blocks."""
+        return self.loop.run_in_executor(self._threads, function, *arguments)
+
+    def spawn(self, work: Awaitable[None], what: str) -> None:
+        """Let it run on its own; a failure is logged."""
+
+        async def guarded() -> None:
+            try:
+                await work
+            except asyncio.CancelledError:
+                raise
+            except Exception:
+                log.exception("%s failed", what)
+
+        task = self.loop.create_task(guarded())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """Let go of everything; containers go on."""
+        for task in list(self._tasks):
+            task.cancel()
+        for container in self.containers.all():
+            if container.restart_timer is not None:
+                container.restart_timer.cancel()
+        self.shim.close()
+        self._threads.shutdown()
+        self.images.close()
+        self.networks.close()
+        self.database.close()
+
+    def container_event(self, container: Container, action: str, **more: str) -> None:
+        attributes = {
+            "image": container.spec.config.image,
+            "name": container.name,
+            **container.labels(),
+            **more,
+        }
+        self.events.publish("container", action, container.id, attributes)
+
+    def directory(self, container: Container) -> str:
+        return container.directory(self.settings.containers)
+
+    def bundle(self, container: Container) -> str:
+        return os.path.join(self.settings.bundles, container.id)
+
+    def volume_users(self, name: str) -> list[str]:
+        return [
+            container.id
+            for container in self.containers.all()
+            if any(point.name == name for point in container.spec.mounts)
+        ]
+
+    def _users_of_image(self, image: str) -> list[ImageUser]:
+        return [
+            ImageUser(container.id, container.status.is_running())
+            for container in self.containers.all()
+            if container.spec.image == image
+        ]
+
+    def _image_event(self, action: str, image: str, attributes: dict[str, str]) -> None:
+        # Images are worked on in threads.
+        with contextlib.suppress(RuntimeError):
+            self.loop.call_soon_threadsafe(self.events.publish, "image", action, image, attributes)
+
+    def _shim_event(self, message: dict[str, Any]) -> None:
+        if message["event"] == "lost":
+            if self.on_shim_lost is not None:
+                self.spawn(self.on_shim_lost(), "replacing the shim")
+            return
+        key = (message["id"], message["exec"])
+        if message["event"] == "known":
+            self.known[key] = message
+        elif self.on_exit is None:
+            self.exited[key] = message
+        else:
+            self.spawn(self.on_exit(message), f"handling the end of {message['id']}")

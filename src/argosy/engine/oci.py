@@ -1,0 +1,441 @@
+"""From a container to its OCI config.json, with Docker's defaults. Pure."""
+
+import os
+import stat
+from typing import Any
+
+from argosy.engine import mounts
+from argosy.engine.container import Spec
+from argosy.errors import InvalidParameter
+from argosy.spec.docker_container import HostConfig, Ulimit
+from argosy.spec.oci_runtime import (
+    Config,
+    ConsoleSize,
+    Device,
+    Endpoint,
+    Mount,
+    Namespace,
+    Process,
+    Rlimit,
+    RootfsMount,
+)
+
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+DEFAULT_SHM = 64 << 20
+# The kernel's own order; index is the capability's number (capabilities(7)).
+ALL_CAPABILITIES = tuple(
+    "CAP_" + name
+    for name in (
+        "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE "
+        "NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO "
+        "SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME "
+        "SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG "
+        "WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE"
+    ).split()
+)
+DEFAULT_CAPABILITIES = tuple(
+    "CAP_" + name
+    for name in (
+        "CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP NET_BIND_SERVICE "
+        "SYS_CHROOT KILL AUDIT_WRITE"
+    ).split()
+)
+MASKED_PATHS = (
+    "/proc/asound",
+    "/proc/acpi",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/sys/firmware",
+    "/sys/devices/virtual/powercap",
+)
+READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+_ANY = -1
+_DEFAULT_DEVICE_RULES: tuple[tuple[str, int, int, str], ...] = (
+    ("c", _ANY, _ANY, "m"),
+    ("b", _ANY, _ANY, "m"),
+    ("c", 1, 3, "rwm"),
+    ("c", 1, 5, "rwm"),
+    ("c", 1, 7, "rwm"),
+    ("c", 1, 8, "rwm"),
+    ("c", 1, 9, "rwm"),
+    ("c", 5, 0, "rwm"),
+    ("c", 5, 1, "rwm"),
+    ("c", 5, 2, "rwm"),
+    ("c", 136, _ANY, "rwm"),
+    ("c", 10, 229, "rwm"),
+)
+_CPU_PERIOD = 100_000
+_INIT_TARGET = "/sbin/docker-init"
+
+
+def capabilities(host: HostConfig) -> list[str]:
+    """The set that --cap-add, --cap-drop and --privileged leave. Raises InvalidParameter."""
+    if host.privileged:
+        return list(ALL_CAPABILITIES)
+    added = [_capability(name) for name in host.cap_add or []]
+    dropped = [_capability(name) for name in host.cap_drop or []]
+    base = ALL_CAPABILITIES if "ALL" in added else DEFAULT_CAPABILITIES
+    kept = [] if "ALL" in dropped else [name for name in base if name not in dropped]
+    return kept + [name for name in added if name != "ALL" and name not in kept]
+
+
+def _capability(text: str) -> str:
+    name = text.upper()
+    if name == "ALL":
+        return name
+    name = name if name.startswith("CAP_") else f"CAP_{name}"
+    if name not in ALL_CAPABILITIES:
+        raise InvalidParameter(f'invalid capability: unknown capability: "{name}"')
+    return name
+
+
+def process(
+    *,
+    args: list[str],
+    env: list[str],
+    cwd: str,
+    user: str,
+    groups: list[str],
+    terminal: bool,
+    console_size: list[int] | None,
+    caps: list[str],
+    no_new_privileges: bool,
+    rlimits: list[Rlimit],
+    oom_score_adj: int = 0,
+) -> Process:
+    document: Process = {
+        "terminal": terminal,
+        "args": args,
+        "env": env,
+        "cwd": cwd or "/",
+        "capabilities": {
+            "bounding": caps,
+            "permitted": caps,
+            "effective": caps,
+            "inheritable": [],
+            "ambient": [],
+        },
+        "noNewPrivileges": no_new_privileges,
+        "argosyUser": user,
+        "argosyGroups": groups,
+        "rlimits": rlimits,
+        "oomScoreAdj": oom_score_adj,
+    }
+    if terminal and console_size and any(console_size):
+        size: ConsoleSize = {"height": console_size[0], "width": console_size[1]}
+        document["consoleSize"] = size
+    return document
+
+
+def environment(spec_env: list[str], hostname: str, *, terminal: bool) -> list[str]:
+    """Docker's own variables first, replaced by those of the container (moby `CreateDaemonEnvironment`)."""
+    base = [f"PATH={DEFAULT_PATH}", f"HOSTNAME={hostname}"]
+    if terminal:
+        base.append("TERM=xterm")
+    merged: dict[str, str | None] = dict(item.partition("=")[::2] for item in base)
+    for item in spec_env:
+        name, equals, value = item.partition("=")
+        merged[name] = value if equals else None
+    return [f"{name}={value}" for name, value in merged.items() if value is not None]
+
+
+def rlimits(ulimits: list[Ulimit]) -> list[Rlimit]:
+    return [{"type": f"RLIMIT_{u.name.upper()}", "soft": u.soft, "hard": u.hard} for u in ulimits]
+
+
+def no_new_privileges(host: HostConfig) -> bool:
+    return any(
+        option in ("no-new-privileges", "no-new-privileges:true", "no-new-privileges=true")
+        for option in host.security_opt or []
+    )
+
+
+def config(
+    spec: Spec,
+    *,
+    directory: str,
+    rootfs: str,
+    rootfs_mounts: list[RootfsMount],
+    cgroup_parent: str,
+    seccomp: str,
+    endpoints: list[Endpoint],
+    joined: dict[str, str],
+    init: str = "",
+) -> Config:
+    """`joined` maps kinds of namespaces to the /proc paths of those that other containers lend."""
+    host, settings = spec.host, spec.config
+    hostname = settings.hostname
+    new = [kind for kind in ("mount", "pid", "network", "ipc", "uts", "cgroup") if kind not in joined]
+    host_kinds = {
+        "network": host.network_mode == "host",
+        "pid": host.pid_mode == "host",
+        "ipc": host.ipc_mode == "host",
+        "uts": host.uts_mode == "host",
+        "cgroup": host.cgroupns_mode == "host",
+    }
+    namespaces: list[Namespace] = [{"type": kind} for kind in new if not host_kinds.get(kind)]
+    namespaces += [{"type": kind, "path": path} for kind, path in joined.items()]
+    args = [spec.path, *spec.args]
+    if init:
+        args = [_INIT_TARGET, "--", *args]
+    document: Config = {
+        "ociVersion": "1.2.0",
+        "process": process(
+            args=args,
+            env=environment(settings.env or [], hostname, terminal=settings.tty),
+            cwd=settings.working_dir,
+            user=settings.user,
+            groups=host.group_add or [],
+            terminal=settings.tty,
+            console_size=host.console_size,
+            caps=capabilities(host),
+            no_new_privileges=no_new_privileges(host),
+            rlimits=rlimits(host.ulimits or []),
+            oom_score_adj=host.oom_score_adj,
+        ),
+        "root": {"path": rootfs, "readonly": host.readonly_rootfs},
+        "mounts": _mounts(spec, directory, init, host_ipc=host_kinds["ipc"] or "ipc" in joined),
+        "linux": {
+            "namespaces": namespaces,
+            "devices": _devices(host),
+            "cgroupsPath": f"{(host.cgroup_parent or cgroup_parent).rstrip('/')}/{spec.id}",
+            "resources": resources(host),
+            "sysctl": host.sysctls or {},
+            "maskedPaths": [] if host.privileged else list(host.masked_paths or []),
+            "readonlyPaths": [] if host.privileged else list(host.readonly_paths or []),
+            "rootfsPropagation": "rslave" if _needs_slave(spec) else "rprivate",
+        },
+        "argosy": {"rootfs": rootfs_mounts, "endpoints": endpoints, "copyUp": spec.copy_up},
+    }
+    if not host_kinds["uts"]:
+        document["hostname"] = hostname
+        if settings.domainname:
+            document["domainname"] = settings.domainname
+    if seccomp:
+        document["argosy"]["seccomp"] = seccomp
+    return document
+
+
+def _needs_slave(spec: Spec) -> bool:
+    return any(point.propagation in ("slave", "rslave", "shared", "rshared") for point in spec.mounts)
+
+
+def _mounts(spec: Spec, directory: str, init: str, *, host_ipc: bool) -> list[Mount]:
+    host = spec.host
+    writable = "rw" if host.privileged else "ro"
+    strict = ["nosuid", "noexec", "nodev"]
+    shm = host.shm_size or DEFAULT_SHM
+    found: list[Mount] = [
+        {"destination": "/proc", "type": "proc", "source": "proc", "options": strict},
+        {
+            "destination": "/dev",
+            "type": "tmpfs",
+            "source": "tmpfs",
+            "options": ["nosuid", "strictatime", "mode=755", "size=65536k"],
+        },
+        {
+            "destination": "/dev/pts",
+            "type": "devpts",
+            "source": "devpts",
+            "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+        },
+        {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": [*strict, writable]},
+        {
+            "destination": "/sys/fs/cgroup",
+            "type": "cgroup",
+            "source": "cgroup",
+            "options": [*strict, writable],
+        },
+    ]
+    if host_ipc:
+        for name in ("mqueue", "shm"):
+            found.append(
+                {
+                    "destination": f"/dev/{name}",
+                    "type": "bind",
+                    "source": f"/dev/{name}",
+                    "options": ["rbind"],
+                }
+            )
+    else:
+        found += [
+            {"destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue", "options": strict},
+            {
+                "destination": "/dev/shm",
+                "type": "tmpfs",
+                "source": "shm",
+                "options": [*strict, "mode=1777", f"size={shm}"],
+            },
+        ]
+    if spec.host.network_mode == "host" and not host.privileged:
+        # sysfs shows the network namespace of who mounts it: the host's, read-only.
+        found[3]["options"] = [*strict, "ro"]
+    taken = {point.destination for point in spec.mounts}
+    for name in ("resolv.conf", "hostname", "hosts"):
+        if f"/etc/{name}" not in taken:
+            source = os.path.join(directory, name)
+            found.append(
+                {"destination": f"/etc/{name}", "type": "bind", "source": source, "options": ["rbind"]}
+            )
+    user: list[Mount] = []
+    for target, options in mounts.tmpfs_mounts(host).items():
+        words = [word for word in options.split(",") if word]
+        user.append(
+            {
+                "destination": target,
+                "type": "tmpfs",
+                "source": "tmpfs",
+                "options": ["nosuid", "nodev", "noexec", *words],
+            }
+        )
+    for point in spec.mounts:
+        words = ["rbind"] + ([] if point.rw else ["ro"])
+        if point.propagation:
+            words.append(point.propagation)
+        user.append(
+            {"destination": point.destination, "type": "bind", "source": point.source, "options": words}
+        )
+    if init:
+        user.append({"destination": _INIT_TARGET, "type": "bind", "source": init, "options": ["bind", "ro"]})
+    user.sort(key=lambda mount: mount["destination"].count("/"))
+    shadowed = {mount["destination"] for mount in user}
+    return [mount for mount in found if mount["destination"] not in shadowed] + user
+
+
+def resources(host: HostConfig) -> dict[str, Any]:
+    """The OCI `linux.resources` of a HostConfig."""
+    memory: dict[str, Any] = {}
+    if host.memory:
+        memory["limit"] = host.memory
+        memory["swap"] = host.memory_swap or host.memory * 2
+    if host.memory_reservation:
+        memory["reservation"] = host.memory_reservation
+    if host.memory_swappiness is not None and host.memory_swappiness >= 0:
+        memory["swappiness"] = host.memory_swappiness
+    if host.oom_kill_disable:
+        memory["disableOOMKiller"] = True
+    cpu: dict[str, Any] = {}
+    if host.nano_cpus:
+        cpu["period"], cpu["quota"] = _CPU_PERIOD, host.nano_cpus * _CPU_PERIOD // 1_000_000_000
+    if host.cpu_period:
+        cpu["period"] = host.cpu_period
+    if host.cpu_quota:
+        cpu["quota"] = host.cpu_quota
+    if host.cpu_shares:
+        cpu["shares"] = host.cpu_shares
+    if host.cpuset_cpus:
+        cpu["cpus"] = host.cpuset_cpus
+    if host.cpuset_mems:
+        cpu["mems"] = host.cpuset_mems
+    found: dict[str, Any] = {"devices": _device_rules(host)}
+    if memory:
+        found["memory"] = memory
+    if cpu:
+        found["cpu"] = cpu
+    if host.pids_limit and host.pids_limit > 0:
+        found["pids"] = {"limit": host.pids_limit}
+    if host.blkio_weight:
+        found["blockIO"] = {"weight": host.blkio_weight}
+    return found
+
+
+def _device_rules(host: HostConfig) -> list[dict[str, Any]]:
+    if host.privileged:
+        return [{"allow": True, "access": "rwm"}]
+    rules: list[dict[str, Any]] = [{"allow": False, "access": "rwm"}]
+    for kind, major, minor, access in _DEFAULT_DEVICE_RULES:
+        rules.append({"allow": True, "type": kind, "major": major, "minor": minor, "access": access})
+    for device, access in _asked_devices(host):
+        rules.append(
+            {
+                "allow": True,
+                "type": device["type"],
+                "major": device["major"],
+                "minor": device["minor"],
+                "access": access,
+            }
+        )
+    for text in host.device_cgroup_rules or []:
+        rules.append(_parse_rule(text))
+    return rules
+
+
+def _parse_rule(text: str) -> dict[str, Any]:
+    try:
+        kind, numbers, access = text.split()
+        major, _, minor = numbers.partition(":")
+        return {
+            "allow": True,
+            "type": kind,
+            "major": _ANY if major == "*" else int(major),
+            "minor": _ANY if minor == "*" else int(minor),
+            "access": access,
+        }
+    except ValueError:
+        raise InvalidParameter(f"invalid device cgroup rule format: '{text}'") from None
+
+
+def _asked_devices(host: HostConfig) -> list[tuple[Device, str]]:
+    found = []
+    for mapping in host.devices or []:
+        target = mapping.path_in_container or mapping.path_on_host
+        found.append((_device(mapping.path_on_host, target), mapping.cgroup_permissions or "rwm"))
+    return found
+
+
+def _device(source: str, target: str) -> Device:
+    try:
+        status = os.stat(source)
+    except OSError as error:
+        raise InvalidParameter(
+            f'error gathering device information while adding custom device "{source}": '
+            f"{os.strerror(error.errno or 0).lower()}"
+        ) from None
+    if stat.S_ISCHR(status.st_mode):
+        kind = "c"
+    elif stat.S_ISBLK(status.st_mode):
+        kind = "b"
+    else:
+        raise InvalidParameter(
+            f'error gathering device information while adding custom device "{source}": not a device node'
+        )
+    return {
+        "path": target,
+        "type": kind,
+        "major": os.major(status.st_rdev),
+        "minor": os.minor(status.st_rdev),
+        "fileMode": stat.S_IMODE(status.st_mode),
+        "uid": status.st_uid,
+        "gid": status.st_gid,
+    }
+
+
+def _devices(host: HostConfig) -> list[Device]:
+    found = [device for device, _ in _asked_devices(host)]
+    if host.privileged:
+        found += _host_devices("/dev")
+    return found
+
+
+def _host_devices(directory: str) -> list[Device]:
+    """Every device of the host, what the container has of its own left out."""
+    own = {"/dev/pts", "/dev/shm", "/dev/mqueue", "/dev/fd", "/dev/console", "/dev/ptmx", "/dev/.udev"}
+    found: list[Device] = []
+    for entry in os.scandir(directory):
+        if entry.path in own or entry.is_symlink():
+            continue
+        if entry.is_dir():
+            found += _host_devices(entry.path)
+        elif not entry.is_file():
+            try:
+                found.append(_device(entry.path, entry.path))
+            except InvalidParameter:
+                # A socket or a FIFO, or a device that has just gone.
+                continue
+    return found

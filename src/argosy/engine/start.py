@@ -1,0 +1,199 @@
+"""Starting a container: network, bundle, shim; and back again if one of them fails."""
+
+import os
+import shutil
+from typing import Any
+
+import msgspec
+
+from argosy.engine import oci
+from argosy.engine.container import Container
+from argosy.engine.core import Engine
+from argosy.engine.create import log_limits
+from argosy.engine.lifecycle import Event, Status
+from argosy.engine.networks import BRIDGE
+from argosy.engine.shim_link import ShimError
+from argosy.errors import ArgosyError, Conflict, InvalidParameter, NotModified
+from argosy.linux.namespaces import namespace_path
+from argosy.runtime import seccomp_policy
+from argosy.spec.oci_runtime import Config, Endpoint, RootfsMount
+
+_encode = msgspec.json.Encoder().encode
+NOT_FOUND, NOT_EXECUTABLE, CANNOT_START = 127, 126, 128
+
+
+async def start(engine: Engine, container: Container) -> None:
+    """Raises NotModified if it runs, Conflict, InvalidParameter, PortTaken."""
+    async with container.lock:
+        if container.status == Status.RUNNING:
+            raise NotModified(f"container {container.id} is already running")
+        if container.status == Status.PAUSED:
+            raise Conflict("cannot start a paused container, try unpause instead")
+        if not container.status.can_start():
+            raise Conflict("container is marked for removal and cannot be started")
+        if container.restart_timer is not None:
+            container.restart_timer.cancel()
+            container.restart_timer = None
+        container.state.restarts = 0
+        await start_locked(engine, container)
+
+
+async def start_locked(engine: Engine, container: Container) -> None:
+    """With the lock held and the status one that can start. Raises ArgosyError."""
+    state = container.state
+    before = state.status
+    state.stopped_by_user = False
+    try:
+        await _prepare(engine, container)
+        try:
+            answer = await engine.shim.ask(_request(engine, container))
+        except BaseException:
+            _let_go_of_network(engine, container)
+            raise
+    except ArgosyError as error:
+        if before == Status.RESTARTING:
+            container.fire(Event.FAIL)
+        await _failed(engine, container, error)
+        raise
+    container.fire(Event.START)
+    state.pid, state.started_at = answer["pid"], answer["time"]
+    state.exit_code, state.error, state.oom_killed, state.finished_at = 0, "", False, state.finished_at
+    if state.attachment is not None:
+        _network_event(engine, container, "connect")
+    engine.container_event(container, "start")
+    # What the shim knows need not be waited for.
+    engine.spawn(engine.containers.save_state(container), "saving a container's state")
+
+
+async def _prepare(engine: Engine, container: Container) -> None:
+    endpoints: list[Endpoint] = []
+    if container.spec.host.network_mode == BRIDGE:
+        container.state.attachment, endpoint = engine.networks.attach(container)
+        endpoints.append(endpoint)
+    try:
+        seccomp = await _seccomp(engine, container)
+        joined = _joined(engine, container)
+        _write_bundle(engine, container, endpoints, seccomp, joined)
+        # Before it runs: an engine that dies now finds out what the container holds.
+        await engine.containers.save_state(container)
+    except BaseException:
+        _let_go_of_network(engine, container)
+        raise
+
+
+def _write_bundle(
+    engine: Engine, container: Container, endpoints: list[Endpoint], seccomp: str, joined: dict[str, str]
+) -> None:
+    directory = engine.directory(container)
+    engine.networks.write_files(container, directory)
+    bundle = engine.bundle(container)
+    os.makedirs(bundle, mode=0o700, exist_ok=True)
+    rootfs: list[RootfsMount] = [
+        {"type": mount.type, "source": mount.source, "options": list(mount.options)}
+        for mount in engine.images.snapshotter.mounts(container.id)
+    ]
+    config: Config = oci.config(
+        container.spec,
+        directory=directory,
+        rootfs=engine.settings.rootfs,
+        rootfs_mounts=rootfs,
+        cgroup_parent=engine.settings.cgroup_parent,
+        seccomp=seccomp,
+        endpoints=endpoints,
+        joined=joined,
+        init=_init_path(container),
+    )
+    with open(os.path.join(bundle, "config.json"), "wb") as file:
+        file.write(_encode(config))
+
+
+def _request(engine: Engine, container: Container) -> dict[str, Any]:
+    config, host = container.spec.config, container.spec.host
+    request: dict[str, Any] = {
+        "op": "start",
+        "id": container.id,
+        "bundle": engine.bundle(container),
+        "open_stdin": config.open_stdin,
+        "stdin_once": config.stdin_once,
+    }
+    if host.log_config.type != "none":
+        size, files = log_limits(host.log_config)
+        request["log"] = {"directory": engine.directory(container), "max_size": size, "max_files": files}
+    return request
+
+
+def _init_path(container: Container) -> str:
+    if container.spec.host.init is not True:
+        return ""
+    for name in ("docker-init", "dumb-init", "tini-static", "catatonit"):
+        path = shutil.which(name)
+        if path:
+            return path
+    raise InvalidParameter(
+        "--init needs an init binary on the host", hint="Install dumb-init or tini and try again."
+    )
+
+
+async def _seccomp(engine: Engine, container: Container) -> str:
+    """The path of the container's compiled filter, or "" without one."""
+    host = container.spec.host
+    profile = ""
+    for option in host.security_opt or []:
+        name, _, value = option.partition("=")
+        if name == "seccomp":
+            profile = value
+    if host.privileged or profile == "unconfined":
+        return ""
+    cache = os.path.join(engine.settings.run, "seccomp")
+    caps = oci.capabilities(host)
+    if profile and profile != "builtin":
+        try:
+            policy = seccomp_policy.parse_policy(profile, caps)
+        except ValueError as error:
+            raise InvalidParameter(f"Decoding seccomp profile failed: {error}") from None
+    else:
+        policy = seccomp_policy.default_policy(caps)
+    return await engine.in_thread(seccomp_policy.compiled, policy, cache)
+
+
+def _joined(engine: Engine, container: Container) -> dict[str, str]:
+    """The namespaces that other containers lend. Raises NotFound, Conflict."""
+    host = container.spec.host
+    found = {}
+    for kind, mode in (("network", host.network_mode), ("pid", host.pid_mode), ("ipc", host.ipc_mode)):
+        scheme, _, name = mode.partition(":")
+        if scheme == "container":
+            lender = engine.containers.find(name)
+            if not lender.status.is_alive():
+                raise Conflict(f"cannot join {kind} namespace of a non running container: {lender.name}")
+            found[kind] = namespace_path(lender.state.pid, kind)
+    return found
+
+
+def exit_code_of(message: str) -> int:
+    """What a shell would say of a program that could not be started (and docker's CLI does)."""
+    if "executable file not found" in message or "no such file or directory" in message:
+        return NOT_FOUND
+    if "permission denied" in message or "is a directory" in message:
+        return NOT_EXECUTABLE
+    return CANNOT_START
+
+
+async def _failed(engine: Engine, container: Container, error: ArgosyError) -> None:
+    container.state.error = error.message
+    container.state.exit_code = exit_code_of(error.message) if isinstance(error, ShimError) else CANNOT_START
+    engine.shim.tell({"op": "forget", "id": container.id})
+    shutil.rmtree(engine.bundle(container), ignore_errors=True)
+    await engine.containers.save_state(container)
+
+
+def _let_go_of_network(engine: Engine, container: Container) -> None:
+    attachment, container.state.attachment = container.state.attachment, None
+    if attachment is not None:
+        engine.networks.detach(attachment)
+
+
+def _network_event(engine: Engine, container: Container, action: str) -> None:
+    mode = container.spec.host.network_mode
+    attributes = {"container": container.id, "name": mode, "type": "bridge"}
+    engine.events.publish("network", action, engine.networks.id_of(mode), attributes)

@@ -1,0 +1,476 @@
+"""The shim: a fork server, and the parent of every container.
+
+One small process for all containers, standard library only, a single thread around one epoll. It is
+already warm when a container is wanted: it clones itself, and the copy turns into the container's
+first process (`init`). From then on it holds the stdio, writes the log, relays attached clients,
+reaps by pidfd, and keeps the exit code until the engine says that it is stored.
+
+It outlives the engine. While none is connected, everything goes on; the next engine says `hello`,
+learns what runs and what ended, and goes on from there. `protocol` has the words.
+"""
+
+import base64
+import contextlib
+import errno
+import gc
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from collections import deque
+from typing import Any
+
+from argosy.linux import cgroup, namespaces, process, tty
+from argosy.runtime import init, plan, protocol
+from argosy.runtime.logfile import Writer
+from argosy.runtime.streams import Client, Poller, Stdio
+from argosy.spec.oci_runtime import Config
+
+SOCKET_NAME = "shim.sock"
+Key = tuple[str, str]
+
+
+class Refusal(Exception):
+    """An answer other than success; `kind` as in `protocol`."""
+
+    def __init__(self, message: str, kind: str = "failed") -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class Running:
+    """A process of ours: a container's first (`exec` is ""), or one exec'd into it."""
+
+    __slots__ = (
+        "cgroup",
+        "exec",
+        "exit",
+        "failure",
+        "host_pid",
+        "id",
+        "log",
+        "pid",
+        "pidfd",
+        "started",
+        "stdio",
+    )
+
+    def __init__(self, key: Key, pid: int, pidfd: int, stdio: Stdio) -> None:
+        self.id, self.exec = key
+        self.pid = pid
+        self.pidfd = pidfd
+        self.stdio = stdio
+        self.started = 0
+        self.cgroup = ""
+        self.host_pid = False
+        self.log: Writer | None = None
+        self.failure: dict[str, str] = {}
+        self.exit: dict[str, Any] = {}
+
+    @property
+    def key(self) -> Key:
+        return self.id, self.exec
+
+
+class Connection:
+    """An engine. Messages that its socket has no room for wait here."""
+
+    def __init__(self, shim: "Shim", connection: socket.socket) -> None:
+        self._shim = shim
+        self._socket = connection
+        self._outbox: deque[dict[str, Any]] = deque()
+        connection.setblocking(False)
+        shim.poller.add(connection.fileno(), select.EPOLLIN, self._ready)
+
+    def send(self, body: dict[str, Any]) -> None:
+        self._outbox.append(body)
+        if len(self._outbox) == 1:
+            self._flush()
+
+    def _flush(self) -> None:
+        try:
+            while self._outbox:
+                protocol.send(self._socket, self._outbox[0])
+                self._outbox.popleft()
+        except BlockingIOError:
+            self._shim.poller.modify(self._socket.fileno(), select.EPOLLIN | select.EPOLLOUT)
+            return
+        except OSError:
+            self.close()
+            return
+        self._shim.poller.modify(self._socket.fileno(), select.EPOLLIN)
+
+    def close(self) -> None:
+        if self._socket.fileno() >= 0:
+            self._shim.poller.remove(self._socket.fileno())
+            self._socket.close()
+            self._shim.disconnected(self)
+
+    def _ready(self, events: int) -> None:
+        if events & select.EPOLLOUT:
+            self._flush()
+        if not events & (select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR):
+            return
+        try:
+            request, descriptors = protocol.receive(self._socket)
+        except BlockingIOError:
+            return
+        except OSError:
+            request, descriptors = None, []
+        if request is None:
+            self.close()
+        else:
+            self._shim.handle(self, request, descriptors)
+
+
+class Shim:
+    def __init__(self, listener: socket.socket) -> None:
+        self.poller = Poller()
+        self._running: dict[Key, Running] = {}
+        self._waiting: dict[Key, list[Client]] = {}
+        self._engine: Connection | None = None
+        self._listener = listener
+        self._own_pids = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        self.stopping = False
+        listener.setblocking(False)
+        self.poller.add(listener.fileno(), select.EPOLLIN, self._accept)
+
+    def run(self) -> None:
+        while not self.stopping:
+            self.poller.poll()
+
+    def _accept(self, events: int) -> None:
+        with contextlib.suppress(BlockingIOError):
+            connection, _ = self._listener.accept()
+            Connection(self, connection)
+
+    def disconnected(self, connection: Connection) -> None:
+        if self._engine is connection:
+            self._engine = None
+
+    def handle(self, connection: Connection, request: dict[str, Any], descriptors: list[int]) -> None:
+        handler = _HANDLERS.get(request["op"])
+        answer: dict[str, Any] | None
+        try:
+            if handler is None:
+                raise Refusal(f"unknown operation {request['op']}")
+            answer = handler(self, connection, request, descriptors)
+        except Refusal as error:
+            answer = {"error": str(error), "kind": error.kind}
+        except OSError as error:
+            answer = {"error": str(error), "kind": "failed"}
+        for descriptor in descriptors:
+            os.close(descriptor)
+        if answer is not None and "seq" in request:
+            connection.send({"seq": request["seq"], **answer})
+
+    # What the engine asks for. An answer of None comes later.
+
+    def hello(self, connection: Connection, request: dict[str, Any], _: list[int]) -> dict[str, Any]:
+        self._engine = connection
+        for running in self._running.values():
+            if running.started:
+                connection.send(
+                    {
+                        "event": "known",
+                        "id": running.id,
+                        "exec": running.exec,
+                        "pid": running.pid,
+                        "time": running.started,
+                    }
+                )
+            if running.exit:
+                connection.send(running.exit)
+        return {"pid": os.getpid()}
+
+    def start(self, connection: Connection, request: dict[str, Any], _: list[int]) -> None:
+        key: Key = (request["id"], "")
+        if key in self._running:
+            raise Refusal(f"container {request['id']} is already running")
+        with open(os.path.join(request["bundle"], "config.json"), "rb") as file:
+            config: Config = json.loads(file.read())
+        path = config["linux"].get("cgroupsPath", "")
+        log = request.get("log")
+        writer = Writer(log["directory"], log["max_size"], log["max_files"]) if log else None
+        try:
+            if path:
+                cgroup.group(path).create(config["linux"].get("resources", {}))
+            running = self._fork(
+                key,
+                request,
+                terminal=bool(config["process"].get("terminal")),
+                log=writer,
+                flags=plan.clone_flags(config),
+                child=lambda channel, stdio: init.container_main(config, channel, stdio),
+                answer_to=connection,
+            )
+        except BaseException:
+            if writer is not None:
+                writer.close()
+            if path:
+                cgroup.group(path).remove()
+            self._end_waiting(key)
+            raise
+        running.cgroup = path
+        running.log = writer
+        running.host_pid = not plan.clone_flags(config) & namespaces.CLONE_NEWPID
+
+    def execute(self, connection: Connection, request: dict[str, Any], _: list[int]) -> None:
+        container = self._find((request["id"], ""))
+        if container.exit:
+            raise Refusal(f"container {request['id']} is not running", "missing")
+        # A process enters another PID namespace only by being born there.
+        namespaces.setns(container.pidfd, namespaces.CLONE_NEWPID)
+        try:
+            self._fork(
+                (request["id"], request["exec"]),
+                request,
+                terminal=bool(request.get("terminal")),
+                log=None,
+                flags=0,
+                child=lambda channel, stdio: init.exec_main(request, container.pidfd, channel, stdio),
+                answer_to=connection,
+            )
+        except BaseException:
+            self._end_waiting((request["id"], request["exec"]))
+            raise
+        finally:
+            namespaces.setns(self._own_pids, namespaces.CLONE_NEWPID)
+
+    def attach(self, _: Connection, request: dict[str, Any], descriptors: list[int]) -> dict[str, Any]:
+        key: Key = (request["id"], request.get("exec", ""))
+        client = Client(
+            socket.socket(fileno=descriptors.pop(0)),
+            stdin=request["stdin"],
+            stdout=request["stdout"],
+            stderr=request["stderr"],
+            detach_keys=base64.b64decode(request.get("detach_keys", "")),
+            initial=base64.b64decode(request.get("initial", "")),
+        )
+        running = self._running.get(key)
+        if running is not None and not running.stdio.closed:
+            running.stdio.attach(client, running=bool(running.started))
+        else:
+            self._waiting.setdefault(key, []).append(client)
+            # Nothing is asked for: EPOLLHUP and EPOLLERR come regardless.
+            self.poller.add(client.socket.fileno(), 0, lambda events: self._waiting_gone(key, client))
+        return {}
+
+    def signal(self, _: Connection, request: dict[str, Any], __: list[int]) -> dict[str, Any]:
+        running = self._find((request["id"], request.get("exec", "")))
+        try:
+            signal.pidfd_send_signal(running.pidfd, request["signal"])
+        except ProcessLookupError:
+            raise Refusal("the process has ended", "missing") from None
+        return {}
+
+    def resize(self, _: Connection, request: dict[str, Any], __: list[int]) -> dict[str, Any]:
+        running = self._find((request["id"], request.get("exec", "")))
+        if running.stdio.terminal_master >= 0:
+            tty.set_size(running.stdio.terminal_master, request["height"], request["width"])
+        return {}
+
+    def release(self, _: Connection, request: dict[str, Any], __: list[int]) -> dict[str, Any]:
+        running = self._running.get((request["id"], request.get("exec", "")))
+        if running is not None and running.exit:
+            del self._running[running.key]
+        return {}
+
+    def forget(self, _: Connection, request: dict[str, Any], __: list[int]) -> dict[str, Any]:
+        self._end_waiting((request["id"], request.get("exec", "")))
+        return {}
+
+    def shutdown(self, _: Connection, request: dict[str, Any], __: list[int]) -> dict[str, Any]:
+        alive = sum(not running.exit for running in self._running.values())
+        if alive:
+            raise Refusal(f"{alive} processes are running", "refused")
+        self.stopping = True
+        return {}
+
+    # The life of a process.
+
+    def _fork(
+        self,
+        key: Key,
+        request: dict[str, Any],
+        *,
+        terminal: bool,
+        log: Writer | None,
+        flags: int,
+        child: Any,
+        answer_to: Connection,
+    ) -> Running:
+        stdio = Stdio(
+            self.poller,
+            terminal=terminal,
+            open_stdin=request.get("open_stdin", False),
+            stdin_once=request.get("stdin_once", False),
+            log=log,
+        )
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ends = stdio.make_pipes()
+        try:
+            pid, pidfd = namespaces.clone(flags)
+            if pid == 0:
+                child(theirs.fileno(), ends)
+        except BaseException:
+            ours.close()
+            stdio.abandon()
+            raise
+        finally:
+            theirs.close()
+            for end in ends:
+                os.close(end)
+        os.set_inheritable(pidfd, False)
+        running = Running(key, pid, pidfd, stdio)
+        self._running[key] = running
+        for client in self._waiting.pop(key, []):
+            self.poller.remove(client.socket.fileno())
+            stdio.attach(client, running=False)
+        ours.setblocking(False)
+        self.poller.add(
+            ours.fileno(),
+            select.EPOLLIN,
+            lambda events: self._report(running, ours, answer_to, request.get("seq")),
+        )
+        return running
+
+    def _report(
+        self, running: Running, channel: socket.socket, connection: Connection, seq: int | None
+    ) -> None:
+        """What the child says until it execs."""
+        try:
+            message, descriptors = protocol.receive(channel)
+        except BlockingIOError:
+            return
+        except ConnectionResetError:
+            message, descriptors = None, []
+        if message is not None:
+            if "error" in message:
+                running.failure = message
+            elif descriptors:
+                running.stdio.set_terminal(descriptors[0])
+            return
+        self.poller.remove(channel.fileno())
+        channel.close()
+        if running.failure:
+            self._failed(running)
+            connection.send({"seq": seq, **running.failure})
+            return
+        running.started = time.time_ns()
+        running.stdio.start()
+        self.poller.add(running.pidfd, select.EPOLLIN, lambda events: self._exited(running))
+        connection.send({"seq": seq, "pid": running.pid, "time": running.started})
+
+    def _failed(self, running: Running) -> None:
+        os.waitid(os.P_PIDFD, running.pidfd, os.WEXITED)
+        os.close(running.pidfd)
+        del self._running[running.key]
+        running.stdio.finish()
+        if running.cgroup:
+            cgroup.group(running.cgroup).remove()
+
+    def _exited(self, running: Running) -> None:
+        result = os.waitid(os.P_PIDFD, running.pidfd, os.WEXITED | os.WNOHANG)
+        if result is None:
+            return
+        ended = time.time_ns()
+        self.poller.remove(running.pidfd)
+        os.close(running.pidfd)
+        status = result.si_status if result.si_code == os.CLD_EXITED else 128 + result.si_status
+        running.stdio.finish()
+        out_of_memory = False
+        if running.cgroup:
+            group = cgroup.group(running.cgroup)
+            out_of_memory = group.oom_kills() > 0
+            if running.host_pid:
+                _kill_rest(group)
+            try:
+                group.remove()
+            except OSError as error:
+                # Somebody else has put a process in. The engine removes what is left when it starts.
+                if error.errno != errno.EBUSY:
+                    raise
+        running.exit = {
+            "event": "exited",
+            "id": running.id,
+            "exec": running.exec,
+            "status": status,
+            "oom": out_of_memory,
+            "time": ended,
+            "lost": running.log.lost if running.log else 0,
+        }
+        if self._engine is not None:
+            self._engine.send(running.exit)
+
+    def _find(self, key: Key) -> Running:
+        running = self._running.get(key)
+        if running is None:
+            raise Refusal(f"no process {'/'.join(part for part in key if part)}", "missing")
+        return running
+
+    def _end_waiting(self, key: Key) -> None:
+        for client in self._waiting.pop(key, []):
+            self.poller.remove(client.socket.fileno())
+            client.socket.close()
+
+    def _waiting_gone(self, key: Key, client: Client) -> None:
+        waiting = self._waiting[key]
+        waiting.remove(client)
+        if not waiting:
+            del self._waiting[key]
+        self.poller.remove(client.socket.fileno())
+        client.socket.close()
+
+
+_HANDLERS: dict[str, Any] = {
+    "hello": Shim.hello,
+    "start": Shim.start,
+    "exec": Shim.execute,
+    "attach": Shim.attach,
+    "signal": Shim.signal,
+    "resize": Shim.resize,
+    "release": Shim.release,
+    "forget": Shim.forget,
+    "shutdown": Shim.shutdown,
+}
+
+
+def _kill_rest(group: cgroup.Group) -> None:
+    """Without a PID namespace of its own, a container's other processes outlive its first."""
+    for _ in range(10):
+        remaining = group.pids()
+        if not remaining:
+            return
+        for pid in remaining:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.002)
+
+
+def main() -> None:
+    directory = sys.argv[1] if len(sys.argv) > 1 else "/run/argosy"
+    path = os.path.join(directory, SOCKET_NAME)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    os.umask(0o077)
+    listener.bind(path)
+    listener.listen(16)
+    # Handlers, not SIG_IGN: an ignored signal would stay ignored in every container.
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    process.set_name("argosy-shim")
+    # Inherited by every clone, so that no container can ptrace one before it has exec'd.
+    process.prctl(process.PR_SET_DUMPABLE, 0)
+    gc.collect()
+    gc.freeze()
+    Shim(listener).run()
+    os.unlink(path)
+
+
+if __name__ == "__main__":
+    main()
