@@ -24,7 +24,7 @@ class Network(msgspec.Struct, rename="pascal", kw_only=True):
     internal: bool = False
     attachable: bool = False
     ingress: bool = False
-    config_from: dict[str, str] = {"Network": ""}
+    config_from: dict[str, str] = field(default_factory=lambda: {"Network": ""})
     config_only: bool = False
     containers: dict[str, dict[str, str]] = {}
     options: dict[str, str] = {}

@@ -111,8 +111,8 @@ class Extension(TypedDict, total=False):
     endpoints: list[Endpoint]
     seccomp: str
     """Path of a compiled BPF program; absent when unconfined."""
-    init: str
-    """Path on the host of a static init binary that becomes PID 1."""
+    copyUp: list[str]
+    """Destinations of volume mounts that take over what the root has there, while they are empty."""
 
 
 class Config(TypedDict, total=False):

@@ -1,0 +1,421 @@
+"""Laying a layer's tar down in a directory of its own, in the form that overlay mounts.
+
+The tar is somebody else's. Every name is resolved with the directory as its root (openat2 with
+RESOLVE_IN_ROOT for the parent, the last component never followed), so that neither `..` nor absolute
+names, symbolic links or hard links lead out. Whatever stands in an entry's way in the same layer is
+replaced, except a directory by a directory.
+
+A directory's own attributes are set when all entries are there: writing into it would change its time,
+and a read-only or setgid one would get in the way. Nothing is synced here.
+"""
+
+import contextlib
+import errno
+import os
+import posixpath
+import stat
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from argosy.errors import InvalidParameter
+from argosy.image import tar, whiteout
+from argosy.image.remove_tree import remove_at
+from argosy.image.tar import Entry, Source, TarReader
+from argosy.linux.path import O_PATH, open_in_root
+
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_OPEN_DIRECTORIES = 128
+# A run of zeros this long is worth a hole: tar has no holes, and a sparse file comes back sparse.
+_HOLE = 1 << 16
+_ZEROS = bytes(_HOLE)
+_SPECIAL = {tar.CHARACTER: stat.S_IFCHR, tar.BLOCK_DEVICE: stat.S_IFBLK, tar.FIFO: stat.S_IFIFO}
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """`size` as Docker counts it: contents of files, each once. `implied`: directories (`b""`, the
+    root, among them) that the layer has no entry for, whose attributes are those of the layers below."""
+
+    size: int
+    inodes: int
+    implied: tuple[bytes, ...]
+
+
+def apply_layer(root: str, layer: Source, opaque_attribute: str = whiteout.TRUSTED_OPAQUE) -> Applied:
+    """Lay `layer` down in the empty directory `root`, reading it to its end.
+
+    Raises InvalidParameter for a tar that is damaged or asks for the impossible, OSError for the rest.
+    """
+    descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        applier = _Applier(descriptor, opaque_attribute)
+        try:
+            return applier.run(layer)
+        finally:
+            applier.close()
+    finally:
+        os.close(descriptor)
+
+
+class _Applier:
+    def __init__(self, root: int, opaque_attribute: str) -> None:
+        self._root = root
+        self._opaque_attribute = opaque_attribute
+        # Open parents by path. Cleared when a directory is removed or renamed away beneath them.
+        self._open: dict[bytes, int] = {b"": root}
+        self._directories: dict[bytes, Entry] = {}
+        self._implied: set[bytes] = set()
+        self._opaque: set[bytes] = set()
+        self._size = 0
+        self._inodes = 0
+        self._replaced = False
+        self._owner = (os.geteuid(), os.getegid())
+
+    def close(self) -> None:
+        self._forget_directories()
+
+    def run(self, layer: Source) -> Applied:
+        reader = TarReader(layer)
+        for entry in reader:
+            try:
+                self._apply(entry, reader)
+            except (OSError, ValueError) as error:
+                if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+                    raise
+                shown = os.fsdecode(entry.name)
+                raise InvalidParameter(f"failed to apply layer entry {shown!r}: {error}") from error
+        reader.stream.drain()
+        self._finish_directories()
+        if self._replaced:
+            self._size, self._inodes = count(self._root)
+        implied = self._implied - self._opaque - self._directories.keys()
+        if b"" not in self._directories:
+            implied.add(b"")
+        return Applied(self._size, self._inodes, tuple(sorted(implied)))
+
+    def _apply(self, entry: Entry, reader: TarReader) -> None:
+        path = _clean(entry.name)
+        slash = path.rfind(b"/")
+        parent, name = (path[:slash], path[slash + 1 :]) if slash >= 0 else (b"", path)
+        if not name:
+            if entry.type == tar.DIRECTORY:
+                self._directories[b""] = entry
+            return
+        if name.startswith(whiteout.PREFIX):
+            self._whiteout(parent, name)
+            return
+        directory = self._parent(parent)
+        for _ in range(3):
+            try:
+                self._create(entry, reader, directory, path, name)
+                return
+            except FileExistsError:
+                if self._make_way(entry, directory, path, name):
+                    return
+                # A removed directory may have been an open one.
+                directory = self._parent(parent)
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+
+    def _make_way(self, entry: Entry, directory: int, path: bytes, name: bytes) -> bool:
+        """Remove what stands where `entry` goes. True if nothing remains to be done."""
+        present = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        wants_directory = entry.type == tar.DIRECTORY
+        if wants_directory and stat.S_ISDIR(present.st_mode):
+            self._directories[path] = entry
+            return True
+        if entry.type == tar.HARD_LINK and _clean(entry.link) == path:
+            return True
+        self._remove(directory, name, path)
+        if wants_directory and whiteout.is_whiteout_device(present):
+            self._opaque.add(path)
+        return False
+
+    def _create(self, entry: Entry, reader: TarReader, directory: int, path: bytes, name: bytes) -> None:
+        kind = entry.type
+        if kind == tar.REGULAR:
+            self._regular(entry, reader, directory, name)
+        elif kind == tar.DIRECTORY:
+            # Its mode comes last; until then nobody but the owner may enter.
+            os.mkdir(name, 0o700, dir_fd=directory)
+            self._directories[path] = entry
+            self._inodes += 1
+        elif kind == tar.SYMLINK:
+            os.symlink(entry.link, name, dir_fd=directory)
+            self._size += len(entry.link)
+            self._attributes(entry, directory, name)
+        elif kind == tar.HARD_LINK:
+            self._hard_link(entry, directory, name)
+        elif kind in _SPECIAL:
+            mode = _SPECIAL[kind] | 0o600
+            os.mknod(name, mode, os.makedev(entry.major, entry.minor), dir_fd=directory)
+            self._attributes(entry, directory, name)
+        else:
+            raise ValueError(f"unhandled tar header type {kind[0]}")
+
+    def _regular(self, entry: Entry, reader: TarReader, directory: int, name: bytes) -> None:
+        descriptor = os.open(name, _CREATE, 0o600, dir_fd=directory)
+        try:
+            if entry.sparse is not None:
+                _write_parts(descriptor, reader.contents(entry), entry)
+            elif entry.size < _HOLE:
+                for view in reader.contents(entry):
+                    _write(descriptor, view)
+            else:
+                _write_with_holes(descriptor, reader.contents(entry), entry.size)
+            if (entry.uid, entry.gid) != self._owner:
+                os.fchown(descriptor, entry.uid, entry.gid)
+            if entry.xattrs:
+                _set_attributes(descriptor, entry.xattrs)
+            os.fchmod(descriptor, entry.mode & 0o7777)
+            os.utime(descriptor, ns=(entry.mtime, entry.mtime))
+        finally:
+            os.close(descriptor)
+        self._size += entry.size
+        self._inodes += 1
+
+    def _attributes(self, entry: Entry, directory: int, name: bytes) -> None:
+        """Of a symbolic link, a device or a fifo: by name, never following."""
+        self._inodes += 1
+        if (entry.uid, entry.gid) != self._owner:
+            os.chown(name, entry.uid, entry.gid, dir_fd=directory, follow_symlinks=False)
+        if entry.xattrs:
+            _set_attributes(b"/proc/self/fd/%d/%b" % (directory, name), entry.xattrs)
+        if entry.type != tar.SYMLINK:
+            os.chmod(name, entry.mode & 0o7777, dir_fd=directory)
+        os.utime(name, ns=(entry.mtime, entry.mtime), dir_fd=directory, follow_symlinks=False)
+
+    def _hard_link(self, entry: Entry, directory: int, name: bytes) -> None:
+        parent, _, target = _clean(entry.link).rpartition(b"/")
+        if not target:
+            raise ValueError("hard link to the root directory")
+        source = open_in_root(self._root, parent, O_PATH | os.O_DIRECTORY) if parent else os.dup(self._root)
+        try:
+            os.link(target, name, src_dir_fd=source, dst_dir_fd=directory, follow_symlinks=False)
+        finally:
+            os.close(source)
+
+    def _whiteout(self, parent: bytes, name: bytes) -> None:
+        if name == whiteout.OPAQUE_MARK:
+            self._parent(parent)
+            self._opaque.add(parent)
+            return
+        if name.startswith(whiteout.RESERVED_PREFIX):
+            return
+        hidden = name[len(whiteout.PREFIX) :]
+        if hidden in (b"", b".", b".."):
+            raise ValueError("invalid whiteout")
+        directory = self._parent(parent)
+        try:
+            os.mknod(hidden, stat.S_IFCHR, 0, dir_fd=directory)
+            self._inodes += 1
+        except FileExistsError:
+            # A whiteout hides what is below, not what its own layer holds.
+            present = os.stat(hidden, dir_fd=directory, follow_symlinks=False)
+            if stat.S_ISDIR(present.st_mode):
+                self._opaque.add(parent + b"/" + hidden if parent else hidden)
+
+    def _parent(self, path: bytes) -> int:
+        """An open directory inside the root, made if the layer has no entry for it."""
+        descriptor = self._open.get(path)
+        if descriptor is not None:
+            return descriptor
+        if len(self._open) > _OPEN_DIRECTORIES:
+            self._forget_directories()
+        try:
+            descriptor = open_in_root(self._root, path, O_PATH | os.O_DIRECTORY)
+        except (FileNotFoundError, NotADirectoryError):
+            descriptor = self._make_parent(path)
+        self._open[path] = descriptor
+        return descriptor
+
+    def _make_parent(self, path: bytes) -> int:
+        above, _, name = path.rpartition(b"/")
+        directory = self._parent(above)
+        try:
+            os.mkdir(name, 0o755, dir_fd=directory)
+        except FileExistsError:
+            present = os.stat(name, dir_fd=directory, follow_symlinks=False)
+            if not whiteout.is_whiteout_device(present):
+                raise
+            self._remove(directory, name, path)
+            directory = self._parent(above)
+            os.mkdir(name, 0o755, dir_fd=directory)
+            self._opaque.add(path)
+        os.chmod(name, 0o755, dir_fd=directory)
+        self._inodes += 1
+        self._implied.add(path)
+        return open_in_root(self._root, path, O_PATH | os.O_DIRECTORY)
+
+    def _remove(self, directory: int, name: bytes, path: bytes) -> None:
+        self._replaced = True
+        remove_at(directory, name)
+        below = path + b"/"
+        for known in [known for known in self._directories if known == path or known.startswith(below)]:
+            del self._directories[known]
+        for names in (self._implied, self._opaque):
+            names.difference_update([known for known in names if known == path or known.startswith(below)])
+        self._forget_directories()
+
+    def _forget_directories(self) -> None:
+        for path, descriptor in self._open.items():
+            if path:
+                os.close(descriptor)
+        self._open = {b"": self._root}
+
+    def _finish_directories(self) -> None:
+        for path in self._opaque:
+            with _opened(self._root, path) as descriptor:
+                os.setxattr(descriptor, self._opaque_attribute, b"y")
+        for path, entry in self._directories.items():
+            # Made through a symbolic link that has been replaced since, it may not be found again.
+            with (
+                contextlib.suppress(FileNotFoundError, NotADirectoryError),
+                _opened(self._root, path) as held,
+            ):
+                os.fchown(held, entry.uid, entry.gid)
+                if entry.xattrs:
+                    _set_attributes(held, entry.xattrs)
+                os.fchmod(held, entry.mode & 0o7777)
+                os.utime(held, ns=(entry.mtime, entry.mtime))
+
+
+class _opened:
+    """A directory that this layer made, for the length of a `with`."""
+
+    def __init__(self, root: int, path: bytes) -> None:
+        self._descriptor = open_in_root(root, path, os.O_RDONLY | os.O_DIRECTORY)
+
+    def __enter__(self) -> int:
+        return self._descriptor
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._descriptor)
+
+
+def count(root: int) -> tuple[int, int]:
+    """(bytes, inodes) below a directory, hard links once and directories without a size, as Docker."""
+    size = inodes = 0
+    seen: set[int] = set()
+    stack = [os.dup(root)]
+    while stack:
+        descriptor = stack.pop()
+        try:
+            with os.scandir(descriptor) as entries:
+                for item in entries:
+                    status = item.stat(follow_symlinks=False)
+                    if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
+                        if status.st_ino in seen:
+                            continue
+                        seen.add(status.st_ino)
+                    inodes += 1
+                    if stat.S_ISDIR(status.st_mode):
+                        stack.append(os.open(item.name, _DIRECTORY, dir_fd=descriptor))
+                    else:
+                        size += status.st_size
+        finally:
+            os.close(descriptor)
+    return size, inodes
+
+
+def inherit_attributes(root: str, implied: Iterable[bytes], lowers: list[str]) -> None:
+    """Give directories that a layer only implies what the layers below (uppermost first) gave them."""
+    descriptors = [os.open(lower, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) for lower in lowers]
+    own = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for path in implied:
+            _inherit(own, path, descriptors)
+    finally:
+        for descriptor in (own, *descriptors):
+            os.close(descriptor)
+
+
+def _inherit(root: int, path: bytes, lowers: list[int]) -> None:
+    for lower in lowers:
+        try:
+            source = open_in_root(lower, path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            # A file, a link or a whiteout: what is below that does not show.
+            return
+        try:
+            status = os.fstat(source)
+            attributes = {
+                os.fsencode(name): os.getxattr(source, name)
+                for name in os.listxattr(source)
+                if not os.fsencode(name).startswith(whiteout.OVERLAY_ATTRIBUTES)
+            }
+        finally:
+            os.close(source)
+        with _opened(root, path) as target:
+            os.fchown(target, status.st_uid, status.st_gid)
+            _set_attributes(target, attributes)
+            os.fchmod(target, stat.S_IMODE(status.st_mode))
+            os.utime(target, ns=(status.st_mtime_ns, status.st_mtime_ns))
+        return
+
+
+def _clean(name: bytes) -> bytes:
+    """The name below the root: no slash in front or at the end, `.` and `..` resolved, never above."""
+    if name.startswith(b"./"):
+        name = name[2:]
+    name = name.strip(b"/")
+    if b"//" in name or b"/." in name or name.startswith(b"."):
+        name = posixpath.normpath(b"/" + name).lstrip(b"/")
+    if b"\0" in name:
+        raise ValueError("name holds a null byte")
+    return name
+
+
+def _write(descriptor: int, view: memoryview) -> None:
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _write_with_holes(descriptor: int, views: Iterable[memoryview], size: int) -> None:
+    for view in views:
+        start = 0
+        for position in range(0, len(view) - _HOLE + 1, _HOLE):
+            # Looking at one byte first keeps this free for files without zeros.
+            if view[position] == 0 and view[position : position + _HOLE] == _ZEROS:
+                if position > start:
+                    _write(descriptor, view[start:position])
+                os.lseek(descriptor, _HOLE, os.SEEK_CUR)
+                start = position + _HOLE
+        _write(descriptor, view[start:])
+    os.ftruncate(descriptor, size)
+
+
+def _write_parts(descriptor: int, views: Iterable[memoryview], entry: Entry) -> None:
+    """The stored parts of a sparse file, each to its place."""
+    parts = iter(entry.sparse or [])
+    left = 0
+    for view in views:
+        while view:
+            while not left:
+                offset, left = next(parts)
+                os.lseek(descriptor, offset, os.SEEK_SET)
+            _write(descriptor, view[:left])
+            taken = min(left, len(view))
+            view = view[taken:]
+            left -= taken
+    os.ftruncate(descriptor, entry.size)
+
+
+def _set_attributes(target: int | bytes, attributes: dict[bytes, bytes]) -> None:
+    for name, value in attributes.items():
+        if name.startswith(whiteout.OVERLAY_ATTRIBUTES):
+            continue
+        try:
+            if isinstance(target, int):
+                os.setxattr(target, name, value)
+            else:
+                os.setxattr(target, name, value, follow_symlinks=False)
+        except OSError as error:
+            # As Docker: a file system without them is no reason to refuse an image, and users'
+            # attributes exist on files and directories only.
+            if error.errno != errno.ENOTSUP and not (
+                error.errno == errno.EPERM and name.startswith(b"user.")
+            ):
+                raise

@@ -1,0 +1,294 @@
+"""Registries: where a repository is, and reading manifests and blobs from it (distribution-spec).
+
+Docker Hub's API is on another host than its name; its mirrors, if there are any, are asked first and
+without anybody's credentials. A registry on the loopback, or one that the administrator calls insecure,
+is tried with TLS, certificates unchecked, and then without; every other needs TLS.
+"""
+
+import ipaddress
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from argosy.errors import ArgosyError, InvalidParameter, NotFound
+from argosy.image import digest as digests
+from argosy.image.auth import Authorizer, challenges
+from argosy.image.content import DigestMismatch
+from argosy.image.credentials import Credentials
+from argosy.image.reference import DEFAULT_DOMAIN, Reference
+from argosy.image.transport import Response, Transport, TransportError, is_loopback, release
+from argosy.spec.oci_image import DOCKER_INDEX, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
+
+_HUB = "registry-1.docker.io"
+MANIFEST_LIMIT = 4 << 20
+_ERROR_LIMIT = 64 << 10
+_SCHEMA1 = (
+    "application/vnd.docker.distribution.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v1+prettyjws",
+)
+_ACCEPT = ", ".join((DOCKER_MANIFEST, DOCKER_INDEX, OCI_INDEX, OCI_MANIFEST, "*/*"))
+_MESSAGES = {
+    "DENIED": "requested access to the resource is denied",
+    "UNAUTHORIZED": "authentication required",
+    "MANIFEST_UNKNOWN": "manifest unknown",
+    "NAME_UNKNOWN": "repository name not known to registry",
+    "TOOMANYREQUESTS": "too many requests",
+}
+# By RFC 6750's codes in a challenge that comes with a refusal.
+_CHALLENGE_CODES = {"invalid_token": "UNAUTHORIZED", "insufficient_scope": "DENIED"}
+
+
+class RegistryError(ArgosyError):
+    """The registry said no. `code` is the distribution-spec's, or empty; `answered` the HTTP status."""
+
+    def __init__(self, code: str, message: str, answered: int) -> None:
+        name = code.lower().replace("_", " ")
+        text = message or _MESSAGES.get(code, "unknown error")
+        super().__init__(f"{name}: {text}" if name else text)
+        self.code = code
+        self.answered = answered
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedManifest:
+    """`media_type` as the document or else the header says; `data` has the digest `digest`."""
+
+    data: bytes
+    media_type: str
+    digest: str
+
+
+class _Error(msgspec.Struct):
+    code: str = ""
+    message: str = ""
+
+
+class _Errors(msgspec.Struct):
+    errors: list[_Error] | None = None
+    details: str = ""
+
+
+class _Probe(msgspec.Struct, rename="camel"):
+    schema_version: int = 0
+    media_type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """`insecure`: certificates are not checked, and plain HTTP will do."""
+
+    host: str
+    scheme: str = "https"
+    insecure: bool = False
+    mirror: bool = False
+    prefix: str = ""
+
+
+class Registries:
+    """Thread-safe."""
+
+    def __init__(
+        self,
+        *,
+        insecure: Sequence[str] = (),
+        mirrors: Sequence[str] = (),
+        transport: Transport | None = None,
+    ) -> None:
+        """`insecure` holds `HOST[:PORT]` and networks, `mirrors` URLs or hosts."""
+        self._insecure = insecure
+        self._mirrors = [_mirror(text) for text in mirrors]
+        self.transport = transport or Transport()
+        self.authorizer = Authorizer(self.transport)
+        self._lock = threading.Lock()
+        self._schemes: dict[str, str] = {}
+
+    def close(self) -> None:
+        self.transport.close()
+
+    def repositories(self, reference: Reference, credentials: Credentials) -> Iterator["Repository"]:
+        """Where to ask, one after the other."""
+        if reference.domain == DEFAULT_DOMAIN:
+            for mirror in self._mirrors:
+                yield Repository(self, mirror, reference, Credentials())
+            yield Repository(self, Endpoint(_HUB), reference, credentials)
+            return
+        insecure = self.is_insecure(reference.domain)
+        yield Repository(self, Endpoint(reference.domain, insecure=insecure), reference, credentials)
+
+    def is_insecure(self, domain: str) -> bool:
+        host = _host_of(domain)
+        if is_loopback(host) or domain in self._insecure or host in self._insecure:
+            return True
+        try:
+            address = ipaddress.ip_address(host)
+        except ValueError:
+            return False
+        return any("/" in text and address in ipaddress.ip_network(text, False) for text in self._insecure)
+
+    def known_scheme(self, endpoint: Endpoint) -> str:
+        with self._lock:
+            return self._schemes.get(endpoint.host, "")
+
+    def learn_scheme(self, endpoint: Endpoint, scheme: str) -> None:
+        with self._lock:
+            self._schemes[endpoint.host] = scheme
+
+
+class Repository:
+    """One repository at one endpoint, for one user. Thread-safe."""
+
+    def __init__(
+        self, registries: Registries, endpoint: Endpoint, reference: Reference, credentials: Credentials
+    ) -> None:
+        self._registries = registries
+        self._transport = registries.transport
+        self._authorizer = registries.authorizer
+        self._endpoint = endpoint
+        self._path = reference.path
+        self._credentials = credentials
+        self._scope = f"repository:{reference.path}:pull"
+
+    @property
+    def is_mirror(self) -> bool:
+        return self._endpoint.mirror
+
+    def manifest(self, tag_or_digest: str) -> FetchedManifest:
+        """Verified, if it was asked for by digest. Raises RegistryError, TransportError, DigestMismatch."""
+        response = self._get(f"manifests/{tag_or_digest}", {"Accept": _ACCEPT})
+        try:
+            data = _read_up_to(response, MANIFEST_LIMIT)
+        finally:
+            release(response)
+        digest = digests.of_bytes(data)
+        if digests.is_digest(tag_or_digest) and digest != tag_or_digest:
+            raise DigestMismatch(f"manifest verification failed for digest {tag_or_digest}")
+        return FetchedManifest(data, _media_type(data, response.headers.get("Content-Type", "")), digest)
+
+    def blob(self, digest: str, offset: int = 0) -> Response:
+        """The blob from `offset` on, with status 206, or the whole of it with 200. `release` it."""
+        headers = {"Range": f"bytes={offset}-"} if offset else {}
+        return self._get(f"blobs/{digest}", headers)
+
+    def foreign(self, url: str, offset: int = 0) -> Response:
+        """What a descriptor's `urls` name: somebody else's server, which gets no authorization."""
+        headers = {"Range": f"bytes={offset}-"} if offset else {}
+        response = self._transport.request("GET", url, headers)
+        if response.status not in (200, 206):
+            raise _refusal(response)
+        return response
+
+    def _get(self, path: str, headers: dict[str, str]) -> Response:
+        key = (self._endpoint.host, self._scope, self._credentials)
+        authorization = self._authorizer.header(*key)
+        for attempt in range(2):
+            sent = {**headers, "Authorization": authorization} if authorization else headers
+            response = self._ask(path, sent)
+            if response.status in (200, 206):
+                return response
+            if response.status != 401 or attempt:
+                break
+            self._authorizer.forget(*key)
+            try:
+                authorization = self._authorizer.answer(response, *key, insecure=self._endpoint.insecure)
+            except ArgosyError:
+                release(response)
+                raise
+            if not authorization:
+                break
+            release(response)
+        raise _refusal(response)
+
+    def _ask(self, path: str, headers: dict[str, str]) -> Response:
+        endpoint = self._endpoint
+        tail = f"://{endpoint.host}{endpoint.prefix}/v2/{self._path}/{path}"
+        if not endpoint.insecure:
+            return self._transport.request("GET", endpoint.scheme + tail, headers)
+        known = self._registries.known_scheme(endpoint)
+        if known != "http":
+            try:
+                response = self._transport.request("GET", "https" + tail, headers, insecure=True)
+            except TransportError:
+                if known:
+                    raise
+            else:
+                self._registries.learn_scheme(endpoint, "https")
+                return response
+        response = self._transport.request("GET", "http" + tail, headers, insecure=True)
+        self._registries.learn_scheme(endpoint, "http")
+        return response
+
+
+def translated(error: RegistryError, reference: Reference) -> ArgosyError:
+    """The error that dockerd gives for a pull that a registry refused."""
+    if error.code == "DENIED":
+        name = reference.familiar_name
+        reason = "repository does not exist or may require 'docker login'"
+        return NotFound(f"pull access denied for {name}, {reason}: {error.message}")
+    if error.code == "MANIFEST_UNKNOWN":
+        return NotFound(f"manifest for {reference.familiar} not found: {error.message}")
+    if error.code == "NAME_UNKNOWN":
+        return NotFound(f"repository {reference.familiar_name} not found: {error.message}")
+    if error.code == "TOOMANYREQUESTS":
+        error.hint = "docker login raises the limit, and a mirror of the registry avoids it"
+    return error
+
+
+def _refusal(response: Response) -> RegistryError:
+    try:
+        data = response.read(_ERROR_LIMIT)
+    finally:
+        release(response)
+    try:
+        answer = msgspec.json.decode(data, type=_Errors)
+    except msgspec.DecodeError:
+        answer = _Errors()
+    for challenge in challenges(response):
+        code = _CHALLENGE_CODES.get(challenge.parameters.get("error", ""), "")
+        if challenge.scheme == "bearer" and code:
+            return RegistryError(code, challenge.parameters.get("error_description", ""), response.status)
+    if answer.errors:
+        return RegistryError(answer.errors[0].code, answer.errors[0].message, response.status)
+    if response.status == 401:
+        return RegistryError("UNAUTHORIZED", answer.details, response.status)
+    if response.status == 429:
+        return RegistryError("TOOMANYREQUESTS", answer.details, response.status)
+    text = f"received unexpected HTTP status: {response.status} {response.reason or ''}".rstrip()
+    return RegistryError("", text, response.status)
+
+
+def _read_up_to(response: Response, limit: int) -> bytes:
+    data: bytes = response.read(limit + 1)
+    if len(data) > limit:
+        raise InvalidParameter(f"manifest is larger than {limit} bytes")
+    return data
+
+
+def _media_type(data: bytes, header: str) -> str:
+    """Raises InvalidParameter for what is no manifest, or one of the first schema."""
+    media_type = header.partition(";")[0].strip()
+    try:
+        probe = msgspec.json.decode(data, type=_Probe)
+    except msgspec.DecodeError as error:
+        raise InvalidParameter(f"invalid manifest: {error}") from None
+    media_type = probe.media_type or media_type
+    if media_type in _SCHEMA1 or probe.schema_version == 1:
+        raise InvalidParameter(
+            "Docker Image manifest version 2, schema 1 is not supported: ask the author of the image to "
+            "upgrade it to the OCI Format or Docker Image manifest version 2, schema 2. More information at "
+            "https://docs.docker.com/go/deprecated-image-specs/"
+        )
+    return media_type
+
+
+def _mirror(text: str) -> Endpoint:
+    scheme, separator, rest = text.rpartition("://")
+    host, slash, prefix = rest.rstrip("/").partition("/")
+    return Endpoint(host, scheme if separator else "https", mirror=True, prefix=slash + prefix)
+
+
+def _host_of(domain: str) -> str:
+    if domain.startswith("["):
+        return domain[1:].partition("]")[0]
+    return domain.rpartition(":")[0] if ":" in domain else domain

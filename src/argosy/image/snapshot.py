@@ -1,0 +1,98 @@
+"""Snapshots: the states of a root file system.
+
+The life of a snapshot. An image's layers stand on one another, and the digest of such a stack is its
+chain ID. A layer comes in by `stage`, under a `key` of the caller's choice: it needs no parent for that,
+so all layers of an image can be staged at once while they are still being downloaded. `commit` then
+puts it on its parent under its `name`, the chain ID: it is immutable from then on, and can itself be a
+parent. A container's root is an active snapshot, `prepare`d on its image's chain; a build step's is
+too, and is committed when the step has run. When a container goes, `remove` its key. A `view` is an
+active snapshot that nobody can write to.
+
+Nothing above this package may assume that a committed snapshot is a directory: what `prepare`, `view`
+and `mounts` return is a list of mounts to be made one over the other at one place, by the one who needs
+them, in a mount namespace of its choice. The snapshotter itself mounts nothing.
+
+What a crash leaves. An active snapshot exists from the return of `prepare`, a committed one whole or not
+at all; what was staged or half done is gone. A power cut may also take committed snapshots that were
+not `sync`ed yet, whole: whoever commits keeps the layer's content, which is durable, and stages it
+again.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from argosy.image.tar import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """One mount(2), options as mount(8) spells them."""
+
+    type: str
+    source: str
+    options: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a snapshot holds itself, its parents not included."""
+
+    size: int
+    inodes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """`id` is a key or a name."""
+
+    id: str
+    parent: str | None
+    committed: bool
+
+
+class Snapshotter(Protocol):
+    """Thread-safe. Raises NotFound for an unknown key, name or parent, Conflict for one that is taken."""
+
+    @property
+    def driver(self) -> str:
+        """The name in `docker info` and in an image's GraphDriver."""
+
+    def prepare(self, key: str, parent: str | None) -> list[Mount]:
+        """Make an active snapshot. Not synced: a power cut may lose it, a crash does not."""
+
+    def view(self, key: str, parent: str | None) -> list[Mount]:
+        """As `prepare`, read-only."""
+
+    def mounts(self, key: str) -> list[Mount]: ...
+
+    def stage(self, key: str, layer: Source) -> Usage:
+        """Lay down a layer's tar, read to its end, to be committed or removed."""
+
+    def commit(self, name: str, key: str, parent: str | None = None) -> None:
+        """Turn `key` into the committed `name`; the key is gone. `parent` is for staged keys only: the
+        others have theirs.
+
+        Idempotent in the name: if it is there already, the key is removed and nothing else happens.
+        """
+
+    def diff(self, key_or_name: str, write: Callable[[bytes], object]) -> None:
+        """The layer tar that leads from its parent to the snapshot."""
+
+    def remove(self, key_or_name: str) -> None:
+        """Idempotent. Raises Conflict while something stands on the name."""
+
+    def usage(self, key_or_name: str) -> Usage: ...
+
+    def exists(self, key_or_name: str) -> bool: ...
+
+    def walk(self) -> Iterator[Info]: ...
+
+    def describe(self, key_or_name: str) -> dict[str, str]:
+        """The driver's `Data` in inspect; for people, not for programs."""
+
+    def sync(self) -> None:
+        """Return when everything committed so far would survive a power cut."""
+
+    def close(self) -> None:
+        """Finish what goes on in the background."""

@@ -1,0 +1,349 @@
+"""Everything about images, for the engine: one object that holds the parts together.
+
+An image comes in by `pull`, `load`, `import_`, `create` or `commit`, goes out by `save`, and away by
+`remove` and `prune`. Whoever works with content over several calls takes a `lease` first.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+
+from argosy.database import Database
+from argosy.errors import InvalidParameter, NotFound
+from argosy.image import describe, query
+from argosy.image import digest as digests
+from argosy.image.catalog import Catalog
+from argosy.image.changes import apply_changes
+from argosy.image.content import ContentStore
+from argosy.image.create import NewImage, Registrar
+from argosy.image.credentials import Credentials
+from argosy.image.delete import Deletion, no_such_image
+from argosy.image.gc import Collected, Collector, Roots
+from argosy.image.layers import Layers
+from argosy.image.leases import Lease, Leases
+from argosy.image.load import Loader
+from argosy.image.overlay import OverlaySnapshotter
+from argosy.image.platforms import host_platform, parse_platform
+from argosy.image.progress import Progress, Report, silent
+from argosy.image.pull import Puller
+from argosy.image.query import ContainerCounts, Filters
+from argosy.image.record import ImageRecord, InUse, nobody
+from argosy.image.reference import Reference, as_image_id, parse_reference
+from argosy.image.registry import Registries
+from argosy.image.save import save_images
+from argosy.image.snapshot import Snapshotter
+from argosy.image.tar import Source
+from argosy.spec import docker_image, oci_image
+
+# Hears of an action, the image or reference that it was done to, and its attributes.
+OnEvent = Callable[[str, str, dict[str, str]], object]
+Write = Callable[[bytes], object]
+# Within `Images`, `list` is a method.
+Summaries = list[docker_image.ImageSummary]
+Steps = list[docker_image.HistoryResponseItem]
+Deleted = list[docker_image.ImageDeleteResponseItem]
+Records = list[ImageRecord]
+Tagged = list[tuple[ImageRecord, list[Reference]]]
+
+
+def _unheard(_action: str, _actor: str, _attributes: dict[str, str]) -> None:
+    pass
+
+
+class Images:
+    """Thread-safe. All calls may block, except `resolve`."""
+
+    def __init__(
+        self,
+        root: str,
+        database: Database,
+        snapshotter: Snapshotter | None = None,
+        *,
+        insecure_registries: Sequence[str] = (),
+        mirrors: Sequence[str] = (),
+        on_event: OnEvent = _unheard,
+        in_use: InUse = nobody,
+    ) -> None:
+        """`mirrors` are asked before Docker Hub. `in_use` must not call back."""
+        os.makedirs(root, mode=0o711, exist_ok=True)
+        self._content = ContentStore(root)
+        self._content.clean()
+        self._snapshotter = snapshotter or OverlaySnapshotter(root)
+        self._catalog = Catalog(database, self._content)
+        self._leases = Leases()
+        self._layers = Layers(self._content, self._snapshotter, self._catalog)
+        self._registrar = Registrar(self._catalog, self._content, self._layers, self._snapshotter)
+        self._collector = Collector(self._catalog, self._content, self._snapshotter, self._leases)
+        self._registries = Registries(insecure=insecure_registries, mirrors=mirrors)
+        self._puller = Puller(self._catalog, self._content, self._layers, self._registrar, self._registries)
+        self._on_event = on_event
+        self._in_use = in_use
+
+    @property
+    def snapshotter(self) -> Snapshotter:
+        return self._snapshotter
+
+    @property
+    def content(self) -> ContentStore:
+        return self._content
+
+    # What there is
+
+    def resolve(self, text: str) -> ImageRecord:
+        """The image that a name, an ID or the beginning of an ID means. Never waits for the disk.
+
+        Raises NotFound, InvalidParameter.
+        """
+        record = self._catalog.find(text)
+        if record is None:
+            raise no_such_image(text)
+        return record
+
+    def list(
+        self,
+        filters: Filters | None = None,
+        *,
+        all: bool = False,
+        shared_size: bool = False,
+        containers: ContainerCounts | None = None,
+    ) -> Summaries:
+        return query.select(
+            self._catalog,
+            self._snapshotter,
+            filters or {},
+            every=all,
+            shared_size=shared_size,
+            containers=containers,
+        )
+
+    def inspect(self, text: str) -> docker_image.ImageInspect:
+        return describe.inspect(self.resolve(text), self._snapshotter)
+
+    def history(self, text: str) -> Steps:
+        return describe.history(self.resolve(text), self._catalog, self._snapshotter)
+
+    def layers_size(self) -> int:
+        """What the layers of all images take on disk, those shared counted once."""
+        return sum(
+            self._snapshotter.usage(info.id).size for info in self._snapshotter.walk() if info.committed
+        )
+
+    # How images come and go
+
+    def tag(self, text: str, repository: str, tag: str = "") -> None:
+        """Raises NotFound, InvalidParameter."""
+        record = self.resolve(text)
+        reference = _target(repository, tag)
+        self._catalog.add(record.id, record.document, record.size, references=[reference])
+        self._event("tag", record.id, reference.familiar)
+
+    def remove(self, text: str, *, force: bool = False, prune_children: bool = True) -> Deleted:
+        """Untag, and delete what nothing points at any more. Raises NotFound, Conflict."""
+        deletion = self._deletion()
+        try:
+            deletion.remove(text, force=force, prune_parents=prune_children)
+        finally:
+            self._sweep(deletion)
+        return deletion.items
+
+    def prune(self, filters: Filters | None = None) -> docker_image.ImagePruneResponse:
+        deletion = self._deletion()
+        for record, names in query.prunable(self._catalog, filters or {}):
+            deletion.remove_unused(record, names)
+        collected = self._sweep(deletion)
+        return docker_image.ImagePruneResponse(deletion.items or None, collected.snapshot_bytes)
+
+    def pull(
+        self,
+        reference_text: str,
+        *,
+        tag: str = "",
+        platform: str | None = None,
+        credentials: Credentials | None = None,
+        progress: Report = silent,
+    ) -> ImageRecord:
+        """`tag` may be a digest. Raises NotFound, InvalidParameter, and other ArgosyErrors."""
+        reference = _pulled(reference_text, tag)
+        wanted = parse_platform(platform) if platform else None
+        with self._leases.take() as lease:
+            record = self._puller.pull(
+                reference, wanted, credentials or Credentials(), Progress(progress), lease
+            )
+        self._on_event("pull", reference.familiar, {**record.labels, "name": reference.familiar_name})
+        return record
+
+    def load(
+        self, stream: Source, *, progress: Report = silent, quiet: bool = False, platform: str | None = None
+    ) -> Records:
+        """Raises InvalidParameter for an archive that is none; images before the damage stay."""
+        loader = Loader(
+            self._catalog,
+            self._content,
+            self._layers,
+            self._registrar,
+            Progress(progress),
+            quiet=quiet,
+            platform=parse_platform(platform) if platform else None,
+        )
+        with self._leases.take() as lease:
+            records = loader.load(stream, lease)
+        for record in records:
+            self._event("load", record.id, record.id)
+        return records
+
+    def save(self, names: Sequence[str], write: Write) -> None:
+        """A name saves its tag, a bare repository all its tags, an ID the image without one."""
+        chosen: dict[str, list[Reference]] = {}
+        for name in names:
+            for record, references in self._saved(name):
+                known = chosen.setdefault(record.id, [])
+                known += [reference for reference in references if reference not in known]
+        with self._leases.take() as lease:
+            lease.keep(*chosen)
+            records = [self.resolve(image) for image in chosen]
+            for record in records:
+                lease.keep(*record.diff_ids)
+            save_images([(record, chosen[record.id]) for record in records], self._content, write)
+        for record in records:
+            self._event("save", record.id, record.id)
+
+    def import_(
+        self,
+        stream: Source,
+        *,
+        repository: str = "",
+        tag: str = "",
+        changes: Sequence[str] = (),
+        message: str = "",
+        platform: str = "",
+    ) -> str:
+        """A root file system's tar, compressed or not, as an image of one layer. Returns its ID."""
+        references = [_target(repository, tag)] if repository else []
+        new = NewImage(
+            config=apply_changes(oci_image.ImageConfig(), changes),
+            platform=parse_platform(platform) if platform else host_platform(),
+            comment=message or "Imported from -",
+        )
+        with self._leases.take() as lease:
+            received = self._layers.receive(stream, lease)
+            try:
+                record = self._registrar.create(new, received, lease, references)
+            finally:
+                self._layers.forget([received])
+        self._event("import", record.id, record.id)
+        return record.id
+
+    def create(
+        self,
+        new: NewImage,
+        layer: Source | None = None,
+        *,
+        repository: str = "",
+        tag: str = "",
+    ) -> ImageRecord:
+        """An image of our own making, of a layer's tar if it has one more than its parent."""
+        references = [_target(repository, tag)] if repository else []
+        with self._leases.take() as lease:
+            self._keep_parent(new, lease)
+            if layer is None:
+                return self._registrar.create(new, None, lease, references)
+            received = self._layers.receive(layer, lease)
+            try:
+                return self._registrar.create(new, received, lease, references)
+            finally:
+                self._layers.forget([received])
+
+    def commit(self, key: str, new: NewImage, *, repository: str = "", tag: str = "") -> ImageRecord:
+        """An image of a container's root, which goes on as it is. `new.parent` is what it stands on."""
+        references = [_target(repository, tag)] if repository else []
+        with self._leases.take() as lease:
+            self._keep_parent(new, lease)
+            return self._registrar.commit(key, new, lease, references)
+
+    # What holds it together
+
+    def lease(self) -> Lease:
+        """Keep content and snapshots from the collector for the length of a `with`."""
+        return self._leases.take()
+
+    def add_roots(self, roots: Roots) -> None:
+        """Name content that the collector must not touch. Before `recover`."""
+        self._collector.add_roots(roots)
+
+    def collect(self) -> Collected:
+        """Delete what nothing needs."""
+        return self._collector.collect()
+
+    def recover(self, active_keys: set[str]) -> None:
+        """Once at the start: remove roots of containers that are gone, and put back what a power cut took."""
+        for info in [*self._snapshotter.walk()]:
+            if not info.committed and info.id not in active_keys:
+                self._snapshotter.remove(info.id)
+        with self._leases.take() as lease:
+            for record in self._catalog.all():
+                if record.chain_id is not None and not self._snapshotter.exists(record.chain_id):
+                    self._layers.lay(record.diff_ids, [], lease)
+        self.collect()
+
+    def close(self) -> None:
+        self._puller.close()
+        self._layers.close()
+        self._registries.close()
+        self._snapshotter.close()
+
+    def _keep_parent(self, new: NewImage, lease: Lease) -> None:
+        if new.parent is not None:
+            lease.keep(*new.parent.diff_ids, *digests.chain_ids(new.parent.diff_ids))
+
+    def _deletion(self) -> Deletion:
+        return Deletion(self._catalog, self._in_use, self._event)
+
+    def _sweep(self, deletion: Deletion) -> Collected:
+        """Collect, and say which layers went with the deleted images."""
+        if not deletion.deleted:
+            return Collected()
+        collected = self.collect()
+        told: set[str] = set()
+        for record in deletion.deleted:
+            for chain in reversed(digests.chain_ids(record.diff_ids)):
+                if chain in collected.chains and chain not in told:
+                    told.add(chain)
+                    deletion.items.append(docker_image.ImageDeleteResponseItem(deleted=chain))
+        return collected
+
+    def _saved(self, name: str) -> Tagged:
+        record = self._catalog.find(name)
+        if as_image_id(name) or (record is not None and _is_prefix_of(name, record.id)):
+            return [(self.resolve(name), [])]
+        reference = parse_reference(name)
+        if reference.digest:
+            return [(self.resolve(name), [])]
+        if reference.tag:
+            return [(self.resolve(name), [reference])]
+        tagged = [(r, image) for r, image in self._catalog.references_of(reference) if r.tag]
+        if not tagged:
+            raise NotFound(f"No such image: {name}")
+        return [(self.resolve(image), [r]) for r, image in tagged]
+
+    def _event(self, action: str, image: str, name: str) -> None:
+        record = self._catalog.get(image)
+        labels = record.labels if record is not None else {}
+        self._on_event(action, image, {**labels, "name": name})
+
+
+def _target(repository: str, tag: str) -> Reference:
+    """Where a tag is to point. Raises InvalidParameter."""
+    reference = parse_reference(repository)
+    if reference.digest:
+        raise InvalidParameter("refusing to create a tag with a digest reference")
+    return (reference.with_tag(tag) if tag else reference).with_default_tag()
+
+
+def _pulled(text: str, tag: str) -> Reference:
+    reference = parse_reference(text)
+    if digests.is_digest(tag):
+        return reference.with_digest(tag)
+    return (reference.with_tag(tag) if tag else reference).with_default_tag()
+
+
+def _is_prefix_of(name: str, image: str) -> bool:
+    return image.removeprefix("sha256:").startswith(name.removeprefix("sha256:"))
