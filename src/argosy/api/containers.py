@@ -27,7 +27,7 @@ class Containers:
 
     def route(self, router: Router) -> None:
         for method, pattern, handler in (
-            ("GET", "/containers/json", self.list),
+            ("GET", "/containers/json", self.index),
             ("POST", "/containers/create", self.create),
             ("POST", "/containers/prune", self.prune),
             ("GET", "/containers/{id}/json", self.inspect),
@@ -50,7 +50,7 @@ class Containers:
     def _find(self, request: Request) -> Container:
         return self._engine.containers.find(request.parameters["id"])
 
-    async def list(self, request: Request) -> Response:
+    async def index(self, request: Request) -> Response:
         engine = self._engine
         size = request.flag("size")
         chosen = listing.choose(

@@ -22,7 +22,7 @@ class ImageRoutes:
 
     def route(self, router: Router) -> None:
         for method, pattern, handler in (
-            ("GET", "/images/json", self.list),
+            ("GET", "/images/json", self.index),
             ("POST", "/images/create", self.create),
             ("POST", "/images/load", self.load),
             ("GET", "/images/get", self.save),
@@ -35,7 +35,7 @@ class ImageRoutes:
         ):
             router.add(method, pattern, handler)
 
-    async def list(self, request: Request) -> Response:
+    async def index(self, request: Request) -> Response:
         filters = request.filters()
         if "filter" in request.query:
             filters["reference"] = [request.query["filter"]]

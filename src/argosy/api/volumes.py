@@ -18,13 +18,13 @@ class Volumes:
         self._engine = engine
 
     def route(self, router: Router) -> None:
-        router.add("GET", "/volumes", self.list)
+        router.add("GET", "/volumes", self.index)
         router.add("POST", "/volumes/create", self.create)
         router.add("POST", "/volumes/prune", self.prune)
         router.add("GET", "/volumes/{name}", self.inspect)
         router.add("DELETE", "/volumes/{name}", self.remove)
 
-    async def list(self, request: Request) -> Response:
+    async def index(self, request: Request) -> Response:
         filters = request.filters()
         for key in filters:
             if key not in _VOLUME_FILTERS:
@@ -97,13 +97,13 @@ class NetworkRoutes:
         self._engine = engine
 
     def route(self, router: Router) -> None:
-        router.add("GET", "/networks", self.list)
+        router.add("GET", "/networks", self.index)
         router.add("GET", "/networks/{id}", self.inspect)
         router.add("DELETE", "/networks/{id}", self.remove)
         router.add("POST", "/networks/create", self.create)
         router.add("POST", "/networks/prune", self.prune)
 
-    async def list(self, request: Request) -> Response:
+    async def index(self, request: Request) -> Response:
         filters = request.filters()
         found = [self._engine.networks.describe(name, []) for name in self._engine.networks.names()]
         for key, values in filters.items():

@@ -186,6 +186,7 @@ class Supervisor:
         """Somebody killed the shim. Its containers cannot be looked after any more: they end, too."""
         engine = self._engine
         log.error("argosy-shim is gone; its containers are stopped and it is started again")
+        await engine.shim.connect()
         for container in engine.containers.all():
             async with container.lock:
                 if not container.status.is_alive():
@@ -195,7 +196,6 @@ class Supervisor:
                 await engine.in_thread(kill_group, group)
                 await engine.in_thread(group.remove)
                 await self._ended(container, {"status": _KILLED, "oom": False, "time": 0})
-        await engine.shim.connect()
 
 
 def kill_group(group: cgroup.Group) -> None:

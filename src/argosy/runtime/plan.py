@@ -18,7 +18,6 @@ _DEVICE_LINKS = (
     ("/proc/self/fd/0", "stdin"),
     ("/proc/self/fd/1", "stdout"),
     ("/proc/self/fd/2", "stderr"),
-    ("/proc/kcore", "core"),
     ("pts/ptmx", "ptmx"),
 )
 _PROPAGATION = {

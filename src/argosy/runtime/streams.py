@@ -11,6 +11,7 @@ import os
 import select
 import socket
 import struct
+import traceback
 from collections.abc import Callable
 from functools import partial
 
@@ -44,7 +45,11 @@ class Poller:
         for descriptor, events in self._epoll.poll():
             callback = self._callbacks.get(descriptor)
             if callback is not None:
-                callback(events)
+                try:
+                    callback(events)
+                except Exception:
+                    # Many containers depend on this process: one that goes wrong must not end it.
+                    traceback.print_exc()
 
 
 class Client:
@@ -63,6 +68,7 @@ class Client:
         "stderr",
         "stdin",
         "stdout",
+        "watched",
     )
 
     def __init__(
@@ -82,6 +88,7 @@ class Client:
         self.initial = initial
         self.pending = bytearray()
         self.events = 0
+        self.watched = False
         self.ended = False
         self.closing = False
         self._detach_keys = detach_keys
@@ -198,13 +205,11 @@ class Stdio:
             self._begin(client)
 
     def _begin(self, client: Client) -> None:
-        client.events = select.EPOLLIN | select.EPOLLRDHUP
-        if not client.stdin or self._stdin < 0:
-            # Without stdin there is nothing to read, yet the end of the connection must be noticed.
-            client.events = select.EPOLLRDHUP
-        self._poller.add(
-            client.socket.fileno(), client.events, lambda events: self._client_ready(client, events)
-        )
+        # Without stdin there is nothing to read, yet the end of the connection must be noticed.
+        reads = client.stdin and self._stdin >= 0
+        client.events = select.EPOLLRDHUP | (select.EPOLLIN if reads else 0)
+        self._poller.add(client.socket.fileno(), client.events, partial(self._client_ready, client))
+        client.watched = True
         if client.initial:
             data, client.initial = client.initial, b""
             self._from_client(client, data)
@@ -379,6 +384,9 @@ class Stdio:
         """The process is gone: relay what is left in its pipes, then end every client. Idempotent."""
         if self.closed:
             return
+        for client in self._clients[:]:
+            if not client.watched:
+                self._begin(client)
         for descriptor in list(self._outputs):
             os.set_blocking(descriptor, False)
             while True:
@@ -394,13 +402,6 @@ class Stdio:
         self.closed = True
         for client in self._clients[:]:
             client.closing = True
-            if not client.events:
-                client.events = select.EPOLLRDHUP
-                self._poller.add(
-                    client.socket.fileno(),
-                    client.events,
-                    partial(self._client_ready, client),
-                )
             self._flush(client)
         if self._log is not None:
             self._log.close()

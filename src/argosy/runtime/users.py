@@ -78,6 +78,8 @@ def resolve(spec: str, passwd: list[list[str]], group: list[list[str]], extra: l
         number = _group(item, group, f"Unable to find group {item}: no matching entries in group file")
         if number not in groups:
             groups.append(number)
+    if gid not in groups:
+        groups.insert(0, gid)
     return Identity(uid, gid, groups, home)
 
 
