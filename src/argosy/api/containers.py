@@ -105,7 +105,7 @@ class Containers:
 
     async def restart(self, request: Request) -> Response:
         container = self._find(request)
-        await stop.restart(self._engine, container, request.number("t"), request.query.get("signal", ""))
+        await start.restart(self._engine, container, request.number("t"), request.query.get("signal", ""))
         return no_content()
 
     async def kill(self, request: Request) -> Response:
@@ -159,10 +159,7 @@ class Containers:
         stream = await request.stream()
         if future is not None:
             await future
-        answer: dict[str, object] = {"StatusCode": container.state.exit_code}
-        if container.state.error and not container.state.started_at:
-            answer["Error"] = {"Message": container.state.error}
-        await stream.send(answer)
+        await stream.send({"StatusCode": container.state.exit_code})
 
     async def attach(self, request: Request) -> None:
         container = self._find(request)

@@ -1,4 +1,4 @@
-"""Starting a container: network, bundle, shim; and back again if one of them fails."""
+"""Starting a container, or ending and starting it: network, bundle, shim; and back again if one of them fails."""
 
 import os
 import shutil
@@ -12,7 +12,9 @@ from argosy.engine.core import Engine
 from argosy.engine.create import log_limits
 from argosy.engine.lifecycle import Event, Status
 from argosy.engine.networks import BRIDGE
+from argosy.engine.remove import remove_locked
 from argosy.engine.shim_link import ShimError
+from argosy.engine.stop import end, give_up
 from argosy.errors import ArgosyError, Conflict, InvalidParameter, NotModified
 from argosy.linux.namespaces import namespace_path
 from argosy.runtime import seccomp_policy
@@ -36,6 +38,18 @@ async def start(engine: Engine, container: Container) -> None:
             container.restart_timer = None
         container.state.restarts = 0
         await start_locked(engine, container)
+
+
+async def restart(engine: Engine, container: Container, timeout: int | None = None, name: str = "") -> None:
+    if container.status.is_alive():
+        await end(engine, container, timeout, name)
+    elif container.status == Status.RESTARTING:
+        await give_up(engine, container)
+    async with container.lock:
+        if not container.status.can_start():
+            raise Conflict(f"container {container.id} cannot be restarted: it is {container.status}")
+        await start_locked(engine, container)
+    engine.container_event(container, "restart")
 
 
 async def start_locked(engine: Engine, container: Container) -> None:
@@ -183,6 +197,9 @@ async def _failed(engine: Engine, container: Container, error: ArgosyError) -> N
     container.state.error = error.message
     container.state.exit_code = exit_code_of(error.message) if isinstance(error, ShimError) else CANNOT_START
     engine.shim.tell({"op": "forget", "id": container.id})
+    if container.spec.host.auto_remove:
+        await remove_locked(engine, container, volumes=True)
+        return
     shutil.rmtree(engine.bundle(container), ignore_errors=True)
     await engine.containers.save_state(container)
 

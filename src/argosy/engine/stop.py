@@ -7,7 +7,6 @@ import signal
 from argosy.engine.container import Container
 from argosy.engine.core import Engine
 from argosy.engine.lifecycle import Event, Status
-from argosy.engine.start import start_locked
 from argosy.errors import Conflict, InvalidParameter, NotModified
 from argosy.linux import cgroup
 
@@ -48,7 +47,7 @@ async def kill(engine: Engine, container: Container, name: str = "SIGKILL") -> N
 async def stop(engine: Engine, container: Container, timeout: int | None = None, name: str = "") -> None:
     """Ask it to end, and kill it after `timeout` seconds (-1: never). Raises NotModified."""
     if container.status == Status.RESTARTING:
-        await _give_up(engine, container)
+        await give_up(engine, container)
         return
     if not container.status.is_alive():
         raise NotModified(f"container {container.id} is not running")
@@ -91,7 +90,7 @@ async def _within(future: "asyncio.Future[None]", seconds: float) -> bool:
     return bool(done)
 
 
-async def _give_up(engine: Engine, container: Container) -> None:
+async def give_up(engine: Engine, container: Container) -> None:
     """No further restart."""
     async with container.lock:
         if container.status != Status.RESTARTING:
@@ -102,18 +101,6 @@ async def _give_up(engine: Engine, container: Container) -> None:
         container.state.stopped_by_user = True
         container.fire(Event.GIVE_UP)
         await engine.containers.save_state(container)
-
-
-async def restart(engine: Engine, container: Container, timeout: int | None = None, name: str = "") -> None:
-    if container.status.is_alive():
-        await end(engine, container, timeout, name)
-    elif container.status == Status.RESTARTING:
-        await _give_up(engine, container)
-    async with container.lock:
-        if not container.status.can_start():
-            raise Conflict(f"container {container.id} cannot be restarted: it is {container.status}")
-        await start_locked(engine, container)
-    engine.container_event(container, "restart")
 
 
 async def pause(engine: Engine, container: Container) -> None:

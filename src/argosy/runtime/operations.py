@@ -148,15 +148,12 @@ class AddEndpoint(NamedTuple):
         assert context.host_route is not None
         netns = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         try:
-            netlink.add_veth(
-                context.host_route,
-                endpoint["host_name"],
-                master=endpoint["bridge"],
-                mtu=endpoint["mtu"],
-                peer_name=endpoint["name"],
-                peer_mac=bytes.fromhex(endpoint["mac"].replace(":", "")),
-                peer_netns=netns,
-            )
+            try:
+                self._add_veth(context.host_route, netns)
+            except FileExistsError:
+                # The kernel is still taking down the namespace of the container's last run.
+                netlink.delete_link(context.host_route, endpoint["host_name"])
+                self._add_veth(context.host_route, netns)
         finally:
             os.close(netns)
         with netlink.Socket() as route:
@@ -166,6 +163,18 @@ class AddEndpoint(NamedTuple):
             netlink.set_up(route, index)
             if endpoint["gateway"]:
                 netlink.add_default_route(route, index, ip_address(endpoint["gateway"]))
+
+    def _add_veth(self, host_route: netlink.Socket, netns: int) -> None:
+        endpoint = self.endpoint
+        netlink.add_veth(
+            host_route,
+            endpoint["host_name"],
+            master=endpoint["bridge"],
+            mtu=endpoint["mtu"],
+            peer_name=endpoint["name"],
+            peer_mac=bytes.fromhex(endpoint["mac"].replace(":", "")),
+            peer_netns=netns,
+        )
 
     def describe(self) -> str:
         return f"add {self.endpoint['name']} with {' '.join(self.endpoint['addresses'])}"
@@ -568,6 +577,8 @@ class BecomeUser(NamedTuple):
         _own_stdio(identity.uid)
         os.umask(self.umask)
         sets = {name: caps.mask(names) for name, names in self._sets().items()}
+        # An engine that runs nested may itself lack capabilities that are asked for.
+        held = caps.held()
         if self.as_execve and identity.uid:
             sets["effective"] = sets["permitted"] = 0
         if self.no_new_privileges:
@@ -580,7 +591,7 @@ class BecomeUser(NamedTuple):
         os.setresgid(identity.gid, identity.gid, identity.gid)
         os.setresuid(identity.uid, identity.uid, identity.uid)
         process.prctl(process.PR_SET_KEEPCAPS, 0)
-        limit = sets["bounding"]
+        limit = sets["bounding"] & held
         caps.set_caps(sets["effective"] & limit, sets["permitted"] & limit, sets["inheritable"] & limit)
         caps.set_ambient(sets["ambient"] & limit)
         if self.no_new_privileges and context.seccomp_program:
