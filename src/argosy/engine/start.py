@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sqlite3
 from typing import Any
 
 import msgspec
@@ -64,11 +65,12 @@ async def start_locked(engine: Engine, container: Container) -> None:
         except BaseException:
             _let_go_of_network(engine, container)
             raise
-    except ArgosyError as error:
+    except (ArgosyError, OSError, sqlite3.Error) as error:
         if before == Status.RESTARTING:
             container.fire(Event.FAIL)
-        await _failed(engine, container, error)
-        raise
+        failure = error if isinstance(error, ArgosyError) else ArgosyError(f"cannot start: {error}")
+        await _failed(engine, container, failure)
+        raise failure from error
     container.fire(Event.START)
     state.pid, state.started_at = answer["pid"], answer["time"]
     state.exit_code, state.error, state.oom_killed, state.finished_at = 0, "", False, state.finished_at

@@ -175,7 +175,7 @@ def compiled(policy: Policy, cache_directory: str) -> str:
     path = f"{cache_directory}/{digest}.bpf"
     if not os.path.exists(path):
         os.makedirs(cache_directory, mode=0o700, exist_ok=True)
-        temporary = f"{path}.{os.getpid()}"
+        temporary = f"{path}.{os.urandom(6).hex()}"
         with open(temporary, "wb") as file:
             file.write(compile_filter(policy.default_errno, policy.rules))
         os.rename(temporary, path)

@@ -1,0 +1,307 @@
+"""How fast Argosy is beside a peer: the same work on both, in turn, in one run; medians and their ratio.
+
+The peer is a docker CLI with a running dockerd, its command line given by `--peer`. Argosy's engine is
+one of our own, started for this run. Ratios mean something; the milliseconds are this machine's.
+"""
+
+import argparse
+import concurrent.futures
+import http.client
+import json
+import os
+import shlex
+import socket
+import statistics
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "demo"))
+from base_images import archive_of, import_arguments
+
+IMAGE = "busybox"
+CACHE = Path(os.environ.get("ARGOSY_CACHE", "/var/cache/argosy-demo"))
+LOG_BYTES = 200 << 20
+MANY = 50
+REMOVED = 20
+MEASURED_MEMORY = 100
+QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+
+
+class Side:
+    """One of the two: its command line and its API socket."""
+
+    def __init__(self, name: str, command: list[str], api: str, environment: dict[str, str]) -> None:
+        self.name = name
+        self.command = command
+        self.api = api
+        self.environment = {**os.environ, **environment}
+
+    def run(self, *words: str, check: bool = True) -> None:
+        subprocess.run([*self.command, *words], env=self.environment, check=check, **QUIET)  # type: ignore[call-overload]
+
+    def output(self, *words: str) -> str:
+        done = subprocess.run(
+            [*self.command, *words], env=self.environment, check=True, capture_output=True, text=True
+        )
+        return done.stdout
+
+    def remove_all(self, label: str = "bench") -> None:
+        found = self.output("ps", "-aq", "--filter", f"label={label}").split()
+        if found:
+            self.run("rm", "-f", *found)
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost")
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(self._path)
+
+
+def _api_run(side: Side, count: int) -> None:
+    """`run -d` as a program does it: one connection, create and start."""
+    connection = _UnixConnection(side.api)
+    body = json.dumps({"Image": IMAGE, "Cmd": ["sleep", "1000"], "Labels": {"bench": ""}})
+    for _ in range(count):
+        connection.request("POST", "/v1.47/containers/create", body, {"Content-Type": "application/json"})
+        answer = json.loads(connection.getresponse().read())
+        connection.request("POST", f"/v1.47/containers/{answer['Id']}/start")
+        reply = connection.getresponse()
+        reply.read()
+        if reply.status != 204:
+            raise SystemExit(f"{side.name}: start answered {reply.status}")
+    connection.close()
+
+
+def timed(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def eight_at_a_time(work: Callable[[int], object], count: int) -> None:
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(count)))
+
+
+def cli_many(side: Side) -> float:
+    seconds = timed(
+        lambda: eight_at_a_time(lambda _: side.run("run", "-d", "--label", "bench", IMAGE, "sleep", "1000"), MANY)
+    )
+    side.remove_all()
+    return seconds
+
+
+def api_many(side: Side) -> float:
+    def share(number: int) -> None:
+        _api_run(side, MANY // 8 + (number < MANY % 8))
+
+    seconds = timed(lambda: eight_at_a_time(share, 8))
+    side.remove_all()
+    return seconds
+
+
+def remove_many(side: Side) -> float:
+    _api_run(side, REMOVED)
+    found = side.output("ps", "-aq", "--filter", "label=bench").split()
+    return timed(lambda: side.run("rm", "-f", *found))
+
+
+def log_output(side: Side) -> float:
+    script = f"dd if=/dev/zero bs=64k count={LOG_BYTES >> 16} 2>/dev/null | tr '\\0' 'x' | fold -w 127"
+    identifier = side.output("create", "--label", "bench", IMAGE, "sh", "-c", script).strip()
+
+    def work() -> None:
+        side.run("start", identifier)
+        side.run("wait", identifier)
+
+    seconds = timed(work)
+    side.remove_all()
+    return seconds
+
+
+def _unique_debian(directory: Path, name: str) -> Path:
+    """A Debian root that shares no layer with another: it holds a file of its own."""
+    archive = directory / f"{name}.tar"
+    with open(archive_of("debian", CACHE), "rb") as source, open(archive, "wb") as copy:
+        while data := source.read(1 << 20):
+            copy.write(data)
+    marker = directory / "marker"
+    marker.write_bytes(os.urandom(64))
+    with tarfile.open(archive, "a") as tar:
+        tar.add(marker, f"marker-{name}")
+    return archive
+
+
+def load_debian(side: Side, saver: Side, directory: Path) -> float:
+    """`load` of an image that the saver made, never seen by this side before."""
+    name = f"bench-{os.urandom(4).hex()}"
+    archive = _unique_debian(directory, name)
+    saver.run("import", str(archive), name)
+    saved = directory / f"{name}.image"
+    saver.run("save", "-o", str(saved), name)
+    saver.run("rmi", "-f", name)
+    archive.unlink()
+    os.sync()
+    seconds = timed(lambda: side.run("load", "-q", "-i", str(saved)))
+    side.run("rmi", "-f", name)
+    saved.unlink()
+    return seconds
+
+
+def memory_for_each(engine: "OwnEngine") -> float:
+    """KiB of PSS that a running container costs the engine and the shim."""
+    before = engine.pss()
+    _api_run(engine.side, MEASURED_MEMORY)
+    time.sleep(0.5)
+    after = engine.pss()
+    engine.side.remove_all()
+    return (after - before) / MEASURED_MEMORY
+
+
+class OwnEngine:
+    def __init__(self, directory: Path) -> None:
+        self.run = directory / "run"
+        binaries = Path(sys.executable).parent
+        self._process = subprocess.Popen(
+            [
+                str(binaries / "argosyd"),
+                f"--root={directory / 'root'}",
+                f"--run={self.run}",
+                "--name=agbench",
+                "--log-level=warning",
+            ]
+        )
+        socket_path = str(self.run / "argosy.sock")
+        while not os.path.exists(socket_path):
+            if self._process.poll() is not None:
+                raise SystemExit("argosyd does not start")
+            time.sleep(0.01)
+        environment = {"ARGOSY_HOST": f"unix://{socket_path}"}
+        self.side = Side("argosy", [str(binaries / "argosy")], socket_path, environment)
+
+    def pss(self) -> float:
+        """KiB, of the engine and its shim."""
+        pids = [self._process.pid]
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                command = Path(f"/proc/{pid}/cmdline").read_bytes()
+            except OSError:
+                continue
+            if b"argosy.runtime.shim" in command and str(self.run).encode() in command:
+                pids.append(int(pid))
+        total = 0
+        for number in pids:
+            for line in Path(f"/proc/{number}/smaps_rollup").read_text().splitlines():
+                if line.startswith("Pss:"):
+                    total += int(line.split()[1])
+        return total
+
+    def stop(self) -> None:
+        from argosy.linux import cgroup, netlink, nft
+        from argosy.runtime import protocol
+
+        self.side.remove_all()
+        self._process.terminate()
+        self._process.wait()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as shim:
+            shim.connect(str(self.run / "shim.sock"))
+            protocol.send(shim, {"op": "shutdown", "seq": 1})
+            protocol.receive(shim)
+        with netlink.Socket() as route:
+            netlink.delete_link(route, "agbench0")
+        with netlink.Socket(nft.NETLINK_NETFILTER) as netfilter:
+            batch = nft.Batch("agbench")
+            batch.add_table()
+            batch.delete_table()
+            batch.commit(netfilter)
+        cgroup.group("/agbench").remove()
+
+
+def _peer(command: str) -> Side:
+    """Words like DOCKER_HOST=… before the command are its environment."""
+    words = shlex.split(command)
+    environment = {}
+    while words and "=" in words[0] and not words[0].startswith("-"):
+        key, _, value = words.pop(0).partition("=")
+        environment[key] = value
+    host = environment.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+    for flag in ("-H", "--host"):
+        if flag in words:
+            host = words[words.index(flag) + 1]
+    return Side("peer", words, host.removeprefix("unix://"), environment)
+
+
+def compare(name: str, limit: float, repeats: int, sides: tuple[Side, Side], work: Callable[[Side], float]) -> None:
+    results: dict[str, list[float]] = {side.name: [] for side in sides}
+    for _ in range(repeats):
+        for side in sides:
+            results[side.name].append(work(side))
+    ours, theirs = (statistics.median(results[side.name]) for side in sides)
+    ratio = ours / theirs
+    verdict = "reached" if ratio <= limit else "MISSED"
+    print(f"{name:44} {ours * 1000:9.1f} {theirs * 1000:9.1f} {ratio:8.3f} {limit:7.2f}  {verdict}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--peer", default="docker", help="the docker CLI's command line, environment in front")
+    parser.add_argument("--only", default="", help="measure only what has this in its name")
+    arguments = parser.parse_args()
+    peer = _peer(arguments.peer)
+    with tempfile.TemporaryDirectory(dir=os.environ.get("ARGOSY_BENCH_DIR", "/var/tmp")) as name:
+        directory = Path(name)
+        engine = OwnEngine(directory)
+        try:
+            _measure(engine, peer, directory, arguments.only)
+        finally:
+            peer.remove_all()
+            engine.stop()
+
+
+def _measure(engine: OwnEngine, peer: Side, directory: Path, only: str) -> None:
+    sides = (engine.side, peer)
+    archive = archive_of(IMAGE, CACHE)
+    for side in sides:
+        side.run(*import_arguments(IMAGE, archive))
+        side.run("run", "--rm", IMAGE, "true")
+        side.run("run", "-d", "--label", "bench", "--name", "bench-exec", IMAGE, "sleep", "10000")
+    print(f"{'':44} {'argosy ms':>9} {'peer ms':>9} {'ratio':>8} {'at most':>7}")
+    works: list[tuple[str, float, int, Callable[[Side], float]]] = [
+        ("run --rm, bridge", 0.25, 15, lambda s: timed(lambda: s.run("run", "--rm", IMAGE, "true"))),
+        (
+            "run --rm, --network none",
+            0.25,
+            15,
+            lambda s: timed(lambda: s.run("run", "--rm", "--network", "none", IMAGE, "true")),
+        ),
+        ("exec true", 0.5, 15, lambda s: timed(lambda: s.run("exec", "bench-exec", "true"))),
+        ("ps", 2.0, 15, lambda s: timed(lambda: s.run("ps"))),
+        (f"{MANY} × run -d by the CLI, 8 at a time", 0.25, 3, cli_many),
+        (f"{MANY} × run -d through the API, 8 at a time", 0.1, 3, api_many),
+        (f"rm -f of {REMOVED} running", 0.2, 3, remove_many),
+        (f"{LOG_BYTES >> 20} MB of stdout into the log", 0.3, 1, log_output),
+        ("load of a 200 MB Debian image", 0.5, 2, lambda s: load_debian(s, engine.side, directory)),
+    ]
+    for name, limit, repeats, work in works:
+        if only in name:
+            if name.startswith(("50", "rm")):
+                for side in sides:
+                    side.remove_all()
+            compare(name, limit, repeats, sides, work)
+    if only in "memory":
+        kib = memory_for_each(engine)
+        verdict = "reached" if kib <= 100 else "MISSED"
+        print(f"{'memory for each running container, KiB PSS':44} {kib:9.1f} {'':9} {'':8} {100:7}  {verdict}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""Tar archives to and from files, stdin and stdout."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from argosy.cli.failure import Failure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import BinaryIO
+
+_SIZE = 1 << 20
+
+
+def check_output(path: str) -> None:
+    """Before anything is asked of the engine: a terminal is no place for an archive."""
+    if not path:
+        if sys.stdout.isatty():
+            raise Failure("cowardly refusing to save to a terminal. Use the -o flag or redirect")
+        return
+    folder = os.path.dirname(path) or "."
+    if not os.path.isdir(folder):
+        raise Failure(f'invalid output path: directory "{folder}" does not exist')
+    if os.path.isdir(path):
+        raise Failure(f'invalid output path: "{path}" must be a regular file')
+
+
+def write_output(path: str, pieces: Iterable[bytes]) -> None:
+    """To stdout, or to a file that appears whole or not at all."""
+    if not path:
+        from argosy.client.stdstream import write_all
+
+        for piece in pieces:
+            write_all(1, [memoryview(piece)])
+        return
+    if os.path.exists(path) and not os.path.isfile(path):
+        with open(path, "wb") as file:
+            file.writelines(pieces)
+        return
+    temporary = os.path.join(os.path.dirname(path), f".tmp-{os.path.basename(path)}.{os.getpid()}")
+    try:
+        with open(temporary, "wb") as file:
+            file.writelines(pieces)
+        os.replace(temporary, path)
+    except BaseException:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+        raise
+
+
+def read_input(path: str) -> Iterator[bytes]:
+    """A file's content, or stdin's for an empty path."""
+    if not path:
+        return _pieces(sys.stdin.buffer)
+    try:
+        return _pieces(open(path, "rb"))
+    except OSError as error:
+        raise Failure(f"open {path}: {(error.strerror or '').lower()}") from None
+
+
+def _pieces(file: BinaryIO) -> Iterator[bytes]:
+    with file:
+        while data := file.read(_SIZE):
+            yield data

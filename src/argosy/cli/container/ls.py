@@ -1,0 +1,65 @@
+"""`argosy ps`."""
+
+from __future__ import annotations
+
+from argosy.cli.flags import Command
+from argosy.cli.listing import FORMAT_HELP, show
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argosy.cli.context import Context
+    from argosy.cli.flags import Options
+
+COMMAND = Command(
+    "[OPTIONS]",
+    "List containers",
+    f"""
+  -a, --all             Show all containers (default shows just running)
+  -f, --filter filter   Show only containers that match: name=web, status=exited, label=key …
+      {FORMAT_HELP}
+  -n, --last int        Show the n last created containers, whatever their state (default -1)
+  -l, --latest          Show the last created container, whatever its state
+      --no-trunc        Don't truncate output
+  -q, --quiet           Only show container IDs
+  -s, --size            Show the size of the files that the container wrote
+""",
+    also="argosy container ls, argosy container list, argosy container ps, argosy ps",
+)
+_COLUMNS = (
+    ("CONTAINER ID", "ID"),
+    ("IMAGE", "Image"),
+    ("COMMAND", "Command"),
+    ("CREATED", "RunningFor"),
+    ("STATUS", "Status"),
+    ("PORTS", "Ports"),
+    ("NAMES", "Names"),
+)
+_SIZE = ("SIZE", "Size")
+KIND = "*formatter.ContainerContext"
+
+
+def run(context: Context, options: Options, arguments: list[str]) -> int:
+    template = options.text("format")
+    size = options.on("size") or ".Size" in template
+    query: dict[str, object] = {"all": options.on("all"), "size": size}
+    last = 1 if options.on("latest") else options.number("last")
+    if last > 0:
+        query["limit"] = last
+    if options.many("filter"):
+        from argosy.cli.values import filters
+
+        query["filters"] = filters(options.many("filter"))
+    found = context.client.list_containers(**query)
+    if options.on("quiet") and template in ("", "table", "json"):
+        length = None if options.on("no-trunc") else 12
+        show((), [{"ID": item["Id"][:length]} for item in found], quiet="ID")
+        return 0
+    columns = [*_COLUMNS, _SIZE] if options.on("size") else _COLUMNS
+    if not found:
+        show(columns, (), template=template, kind=KIND)
+        return 0
+    from argosy.cli.container.rows import row
+
+    rows = [row(item, trunc=not options.on("no-trunc")) for item in found]
+    show(columns, rows, template=template, kind=KIND)
+    return 0

@@ -1,0 +1,1 @@
+"""Commands on volumes, one a module."""
