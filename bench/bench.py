@@ -206,7 +206,8 @@ class OwnEngine:
         return total
 
     def stop(self) -> None:
-        from argosy.linux import cgroup, netlink, nft
+        from argosy.linux import cgroup, netlink
+        from argosy.network.firewall import Firewall
         from argosy.runtime import protocol
 
         self.side.remove_all()
@@ -218,11 +219,9 @@ class OwnEngine:
             protocol.receive(shim)
         with netlink.Socket() as route:
             netlink.delete_link(route, "agbench0")
-        with netlink.Socket(nft.NETLINK_NETFILTER) as netfilter:
-            batch = nft.Batch("agbench")
-            batch.add_table()
-            batch.delete_table()
-            batch.commit(netfilter)
+        firewall = Firewall("agbench")
+        firewall.uninstall()
+        firewall.close()
         cgroup.group("/agbench").remove()
 
 

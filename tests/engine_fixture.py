@@ -13,6 +13,7 @@ from pathlib import Path
 import base_images
 
 from argosy.linux import cgroup, netlink, nft
+from argosy.network.firewall import Firewall
 from argosy.runtime import protocol
 
 _PATIENCE = 20.0
@@ -135,11 +136,9 @@ class LocalEngine:
         self._stop_shim()
         with netlink.Socket() as route:
             netlink.delete_link(route, f"{self.name}0")
-        with netlink.Socket(nft.NETLINK_NETFILTER) as netfilter:
-            batch = nft.Batch(self.name)
-            batch.add_table()
-            batch.delete_table()
-            batch.commit(netfilter)
+        firewall = Firewall(self.name)
+        firewall.uninstall()
+        firewall.close()
         for group in cgroup.children(f"/{self.name}"):
             cgroup.group(f"/{self.name}/{group}").remove()
         cgroup.group(f"/{self.name}").remove()

@@ -57,7 +57,7 @@ class Database:
         self.write(create)
 
     def submit(self, function: Callable[[sqlite3.Connection], T], *, durable: bool = True) -> "Future[T]":
-        """Queue a write; the future resolves when it is committed."""
+        """Queue a write; the future resolves when it is committed. Cancelled before its turn, it never runs."""
         job = _Job(function, durable)
         self._jobs.put(job)
         return job.future  # type: ignore[return-value]
@@ -100,6 +100,8 @@ class Database:
 
     def _commit(self, batch: list[_Job]) -> None:
         connection = self._connection
+        # From here on a future cannot be cancelled: a write that has begun is carried out.
+        batch = [job for job in batch if job.future.set_running_or_notify_cancel()]
         outcomes: list[tuple[_Job, object, BaseException | None]] = []
         try:
             level = "FULL" if any(job.durable for job in batch) else "NORMAL"

@@ -1,29 +1,21 @@
 """Sizes, durations and times, parsed and printed as Docker does."""
 
+import re
 from datetime import UTC, datetime
 
 NANOSECONDS = 1_000_000_000
 
 # Docker's `go-units`: a size given as 64m is binary, a size printed as 64MB is decimal.
-_BINARY = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
+_SIZE = re.compile(r"([0-9]{1,19}(?:\.[0-9]*)?|\.[0-9]+) *(?:b|([kmgtp])(?:i?b)?)?")
+_BINARY = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
 
 
 def parse_bytes(text: str) -> int:
     """`64m`, `1.5GiB`, `4096` → bytes, binary prefixes. Raises ValueError."""
-    lowered = text.strip().lower()
-    number = lowered.rstrip("bikmgtp ")
-    suffix = lowered[len(number) :].strip()
-    for ending in ("ib", "b"):
-        if len(suffix) > len(ending) and suffix.endswith(ending):
-            suffix = suffix[: -len(ending)]
-    try:
-        factor = _BINARY[suffix]
-        value = float(number)
-    except (KeyError, ValueError):
-        raise ValueError(f"invalid size: '{text}'") from None
-    if value < 0:
+    match = _SIZE.fullmatch(text.strip().lower())
+    if match is None:
         raise ValueError(f"invalid size: '{text}'")
-    return int(value * factor)
+    return int(float(match[1]) * _BINARY[match[2] or ""])
 
 
 def format_bytes(size: float, precision: int = 4) -> str:

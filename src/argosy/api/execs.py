@@ -70,4 +70,8 @@ class Execs:
         return no_content()
 
     async def inspect(self, request: Request) -> Response:
-        return document(self._executions.inspect(self._executions.find(request.parameters["id"])))
+        execution = self._executions.find(request.parameters["id"])
+        if execution.running:
+            # Its client has seen the end of the output, so its exit is on the way: let it come in first.
+            await self._engine.shim.ask({"op": "ping"})
+        return document(self._executions.inspect(execution))

@@ -53,6 +53,7 @@ class Engine:
         self.containers = ContainerStore(self.database)
         self.shim = ShimLink(settings.run, os.path.join(settings.root, "shim.log"), self._shim_event)
         self.on_exit: Callable[[dict[str, Any]], Awaitable[None]] | None = None
+        self.on_exec_exit: Callable[[dict[str, Any]], None] | None = None
         self.on_shim_lost: Callable[[], Awaitable[None]] | None = None
         # What the shim said that runs and what has ended, until `supervise` takes over.
         self.known: dict[tuple[str, str], dict[str, Any]] = {}
@@ -135,7 +136,9 @@ class Engine:
         key = (message["id"], message["exec"])
         if message["event"] == "known":
             self.known[key] = message
-        elif self.on_exit is None:
+        elif self.on_exit is None or self.on_exec_exit is None:
             self.exited[key] = message
+        elif message["exec"]:
+            self.on_exec_exit(message)
         else:
             self.spawn(self.on_exit(message), f"handling the end of {message['id']}")

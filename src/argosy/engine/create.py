@@ -13,7 +13,7 @@ from argosy.engine.container import Container, Spec, State
 from argosy.engine.core import Engine
 from argosy.engine.names import random_name
 from argosy.engine.networks import BRIDGE, HOST, NONE, wanted_ports
-from argosy.errors import InvalidParameter, NotFound
+from argosy.errors import InvalidParameter
 from argosy.ids import NAME, SHORT_LENGTH, new_id
 from argosy.image import ImageRecord
 from argosy.runtime.operations import Refused, rlimit_number
@@ -276,11 +276,6 @@ def _check_limits(host: HostConfig, warnings: list[str]) -> None:
 
 
 def _check_modes(host: HostConfig) -> None:
-    mode = host.network_mode
-    if mode not in (BRIDGE, HOST, NONE) and not mode.startswith("container:"):
-        raise NotFound(
-            f"network {mode} not found", hint="Networks here are bridge, host, none and container:NAME."
-        )
     for kind, value, allowed in (
         ("PID", host.pid_mode, ("", "host")),
         ("IPC", host.ipc_mode, ("private", "shareable", "host", "none")),
@@ -327,7 +322,7 @@ def _networks(request: CreateRequest, host: HostConfig) -> dict[str, EndpointSet
     given = (request.networking_config.endpoints_config if request.networking_config else None) or {}
     for name in given:
         if name not in ("default", host.network_mode):
-            raise NotFound(f"network {name} not found")
+            raise InvalidParameter(f"networks of one's own are not supported: {name}")
     return {host.network_mode: EndpointSettings()} if host.network_mode in (BRIDGE, HOST, NONE) else {}
 
 

@@ -93,6 +93,8 @@ class Networks:
         """An address and the published ports, in the firewall too. Raises PortTaken, Conflict."""
         host = container.spec.host
         wanted = _wanted(container)
+        # Docker may have been started since.
+        self._firewall.pass_docker(self._bridge.name)
         address = self._pool.allocate()
         try:
             held = self._ports.hold(container.name, wanted)
@@ -119,6 +121,7 @@ class Networks:
             "mtu": bridge.MTU,
             "addresses": [f"{address}/{self._bridge.subnet.prefixlen}"],
             "gateway": str(self._bridge.gateway),
+            "hairpin": bool(held),
         }
         return attachment, endpoint
 

@@ -12,11 +12,11 @@ from argosy.engine.container import Container
 from argosy.engine.core import Engine
 from argosy.engine.create import log_limits
 from argosy.engine.lifecycle import Event, Status
-from argosy.engine.networks import BRIDGE
+from argosy.engine.networks import BRIDGE, HOST, NONE
 from argosy.engine.remove import remove_locked
 from argosy.engine.shim_link import ShimError
 from argosy.engine.stop import end, give_up
-from argosy.errors import ArgosyError, Conflict, InvalidParameter, NotModified
+from argosy.errors import ArgosyError, Conflict, InvalidParameter, NotFound, NotModified
 from argosy.linux.namespaces import namespace_path
 from argosy.runtime import seccomp_policy
 from argosy.spec.oci_runtime import Config, Endpoint, RootfsMount
@@ -83,7 +83,12 @@ async def start_locked(engine: Engine, container: Container) -> None:
 
 async def _prepare(engine: Engine, container: Container) -> None:
     endpoints: list[Endpoint] = []
-    if container.spec.host.network_mode == BRIDGE:
+    mode = container.spec.host.network_mode
+    if mode not in (BRIDGE, HOST, NONE) and not mode.startswith("container:"):
+        raise NotFound(
+            f"network {mode} not found", hint="Networks here are bridge, host, none and container:NAME."
+        )
+    if mode == BRIDGE:
         container.state.attachment, endpoint = engine.networks.attach(container)
         endpoints.append(endpoint)
     try:

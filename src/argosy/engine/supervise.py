@@ -40,9 +40,13 @@ class Supervisor:
             log.warning(complaint)
         await engine.in_thread(self._sweep, {c.id for c in alive})
         engine.on_exit = self.exited
+        engine.on_exec_exit = self.exec_exited
         engine.on_shim_lost = self._shim_lost
-        for message in list(engine.exited.values()):
-            await self.exited(message)
+        for (_, exec_id), message in engine.exited.items():
+            if exec_id:
+                self.exec_exited(message)
+            else:
+                await self.exited(message)
         for container in engine.containers.all():
             await self._settle(container, running=container in alive)
 
@@ -100,21 +104,24 @@ class Supervisor:
             if wanted:
                 self._engine.spawn(self._start_again(container), f"starting {container.name}")
 
+    def exec_exited(self, message: dict[str, Any]) -> None:
+        """A process beside a container's first one has ended."""
+        engine = self._engine
+        container = engine.containers.get(message["id"])
+        execution = container.execs.get(message["exec"]) if container is not None else None
+        if container is not None and execution is not None:
+            execution.ended(message["status"])
+            engine.container_event(
+                container, "exec_die", execID=message["exec"], exitCode=str(message["status"])
+            )
+        engine.shim.tell({"op": "release", "id": message["id"], "exec": message["exec"]})
+
     async def exited(self, message: dict[str, Any]) -> None:
-        """A process has ended."""
+        """A container's first process has ended."""
         engine = self._engine
         container = engine.containers.get(message["id"])
         if container is None:
-            engine.shim.tell({"op": "release", "id": message["id"], "exec": message["exec"]})
-            return
-        if message["exec"]:
-            execution = container.execs.get(message["exec"])
-            if execution is not None:
-                execution.ended(message["status"])
-                engine.container_event(
-                    container, "exec_die", execID=message["exec"], exitCode=str(message["status"])
-                )
-            engine.shim.tell({"op": "release", "id": message["id"], "exec": message["exec"]})
+            engine.shim.tell({"op": "release", "id": message["id"]})
             return
         async with container.lock:
             if not container.status.is_alive():

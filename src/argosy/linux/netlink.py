@@ -29,6 +29,9 @@ RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
 RTM_NEWADDR, RTM_GETADDR = 20, 22
 RTM_NEWROUTE, RTM_GETROUTE = 24, 26
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_LINKINFO, IFLA_NET_NS_FD = 1, 3, 4, 10, 18, 28
+IFLA_INFO_SLAVE_KIND = 4
+IFLA_INFO_SLAVE_DATA = 5
+IFLA_BRPORT_MODE = 4
 IFLA_INFO_KIND, IFLA_INFO_DATA = 1, 2
 VETH_INFO_PEER = 1
 IFLA_BR_FORWARD_DELAY = 1
@@ -36,6 +39,8 @@ IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST, IFA_FLAGS = 1, 2, 4, 8
 IFA_F_NODAD = 2
 RTA_DST, RTA_OIF, RTA_GATEWAY = 1, 4, 5
 IFF_UP = 1
+_SO_SNDBUFFORCE = 32
+_USUAL_BUFFER = 64 << 10
 
 Address = IPv4Interface | IPv6Interface
 
@@ -112,24 +117,26 @@ class Socket:
         self.acknowledge({sequence}, what)
 
     def send(self, data: bytes) -> None:
+        """All of it is one message, which the socket's buffer must have room for."""
+        if len(data) > _USUAL_BUFFER:
+            self._socket.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, 2 * len(data))
         self._socket.send(data)
 
     def acknowledge(self, sequences: set[int], what: str) -> None:
-        """Wait until each of `sequences` is acknowledged; the first failure is raised after the last."""
+        """Wait until the last of `sequences` is answered; the first failure of any is raised then."""
         failure = 0
-        waiting = set(sequences)
-        while waiting:
+        last = max(sequences)
+        answered = False
+        while not answered:
             data = self._socket.recv(65536)
             position = 0
             while position < len(data):
                 length, kind, _, sequence, _ = struct.unpack_from("=IHHII", data, position)
                 if kind == NLMSG_ERROR:
                     (code,) = struct.unpack_from("=i", data, position + 16)
-                    waiting.discard(sequence)
                     failure = failure or -code
-                    if code and sequence not in sequences:
-                        # A batch that is refused as a whole is answered with its opening's number.
-                        waiting.clear()
+                    # A batch that is refused as a whole is answered with its opening's number.
+                    answered = answered or sequence == last or bool(code and sequence not in sequences)
                 position += (length + 3) & ~3
         if failure:
             raise OSError(failure, f"{what}: {os.strerror(failure)}")
@@ -203,6 +210,16 @@ def add_veth(
         + nested(IFLA_LINKINFO, string(IFLA_INFO_KIND, "veth"), nested(IFLA_INFO_DATA, peer))
     )
     route.request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, payload, f"add veth {name}")
+
+
+def set_hairpin(route: Socket, name: str) -> None:
+    """Let frames leave by the bridge port that they came in by. Where br_netfilter is at work, a packet
+    that is translated back to its sender's bridge never leaves the bridge, and needs this."""
+    slave = string(IFLA_INFO_SLAVE_KIND, "bridge") + nested(
+        IFLA_INFO_SLAVE_DATA, attribute(IFLA_BRPORT_MODE, b"\1")
+    )
+    payload = _ifinfo() + string(IFLA_IFNAME, name) + nested(IFLA_LINKINFO, slave)
+    route.request(RTM_NEWLINK, 0, payload, f"set hairpin mode of {name}")
 
 
 def set_up(route: Socket, index: int) -> None:

@@ -26,7 +26,9 @@ NETLINK_NETFILTER = 12
 _SUBSYSTEM = 10 << 8
 _BATCH_BEGIN, _BATCH_END = 0x10, 0x11
 _NEWTABLE, _GETTABLE, _DELTABLE = 0, 1, 2
-_NEWCHAIN, _NEWRULE, _NEWSET = 3, 6, 9
+_NEWCHAIN, _GETCHAIN = 3, 4
+_NEWRULE, _GETRULE, _DELRULE = 6, 7, 8
+_NEWSET = 9
 _NEWSETELEM, _GETSETELEM, _DELSETELEM = 12, 13, 14
 
 NFPROTO_INET = 1
@@ -36,6 +38,8 @@ HOOK_PREROUTING, HOOK_FORWARD, HOOK_OUTPUT, HOOK_POSTROUTING = 0, 2, 3, 4
 SET_INTERVAL, SET_MAP = 4, 8
 TYPE_IPV4, TYPE_PROTO, TYPE_SERVICE, TYPE_IFNAME = 7, 12, 13, 41
 _ELEM_INTERVAL_END = 1
+# The kind of user data that the `nft` and `iptables` tools show as a comment.
+_COMMENT = 0
 
 META_NFPROTO, META_L4PROTO, META_IIFNAME, META_OIFNAME = 15, 16, 6, 7
 CT_STATE, CT_STATUS = 0, 2
@@ -127,12 +131,13 @@ def verdict(code: int, chain: str = "") -> bytes:
 class Batch:
     """Changes to one table that take effect together or not at all."""
 
-    def __init__(self, table: str) -> None:
+    def __init__(self, table: str, family: int = NFPROTO_INET) -> None:
         self._table = table
+        self._family = family
         self._messages: list[tuple[int, int, bytes]] = []
 
     def _add(self, kind: int, flags: int, payload: bytes) -> None:
-        header = struct.pack(">BBH", NFPROTO_INET, 0, 0)
+        header = struct.pack(">BBH", self._family, 0, 0)
         self._messages.append((_SUBSYSTEM | kind, flags, header + payload))
 
     def add_table(self) -> None:
@@ -152,6 +157,17 @@ class Batch:
     def add_rule(self, chain: str, *expressions: bytes) -> None:
         payload = string(1, self._table) + string(2, chain) + nested(4, *expressions)
         self._add(_NEWRULE, NLM_F_CREATE | NLM_F_APPEND, payload)
+
+    def insert_rule(self, chain: str, comment: str, *expressions: bytes) -> None:
+        """At the chain's beginning, with a comment to find it by."""
+        text = comment.encode() + b"\0"
+        payload = string(1, self._table) + string(2, chain) + nested(4, *expressions)
+        payload += attribute(7, bytes([_COMMENT, len(text)]) + text)
+        self._add(_NEWRULE, NLM_F_CREATE, payload)
+
+    def delete_rule(self, chain: str, handle: int) -> None:
+        payload = string(1, self._table) + string(2, chain) + attribute(3, struct.pack(">Q", handle))
+        self._add(_DELRULE, 0, payload)
 
     def add_set(
         self, name: str, key_types: tuple[int, ...], key_length: int, *, flags: int = 0,
@@ -202,10 +218,12 @@ class Batch:
         family = struct.pack(">BBH", 0, 0, 10)
         stream = [message(_BATCH_BEGIN, NLM_F_REQUEST, netfilter.next_sequence(), family)]
         awaited = set()
-        for kind, flags, payload in self._messages:
+        for position, (kind, flags, payload) in enumerate(self._messages, 1):
             sequence = netfilter.next_sequence()
             awaited.add(sequence)
-            stream.append(message(kind, flags | NLM_F_REQUEST | NLM_F_ACK, sequence, payload))
+            # A failure is always answered; an answer to each success could overflow the socket's buffer.
+            wanted = NLM_F_ACK if position == len(self._messages) else 0
+            stream.append(message(kind, flags | NLM_F_REQUEST | wanted, sequence, payload))
         stream.append(message(_BATCH_END, NLM_F_REQUEST, netfilter.next_sequence(), family))
         netfilter.send(b"".join(stream))
         netfilter.acknowledge(awaited, f"change nftables table {self._table}")
@@ -218,6 +236,27 @@ def table_exists(netfilter: Socket, table: str) -> bool:
     except FileNotFoundError:
         return False
     return True
+
+
+def chain_exists(netfilter: Socket, family: int, table: str, chain: str) -> bool:
+    payload = struct.pack(">BBH", family, 0, 0) + string(1, table) + string(3, chain)
+    try:
+        netfilter.request(_SUBSYSTEM | _GETCHAIN, 0, payload, f"look up chain {chain}")
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def rules_with_comment(netfilter: Socket, family: int, table: str, chain: str, comment: str) -> list[int]:
+    """The handles of a chain's rules that carry this comment."""
+    payload = struct.pack(">BBH", family, 0, 0) + string(1, table) + string(2, chain)
+    wanted = bytes([_COMMENT, len(comment) + 1]) + comment.encode() + b"\0"
+    found = []
+    for body in netfilter.dump(_SUBSYSTEM | _GETRULE, payload, f"list chain {chain}", NLM_F_DUMP):
+        values = attributes(body[4:])
+        if values.get(7, b"").startswith(wanted):
+            found.append(struct.unpack(">Q", values[3])[0])
+    return found
 
 
 def elements(netfilter: Socket, table: str, set_name: str) -> dict[bytes, bytes]:

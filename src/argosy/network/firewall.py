@@ -1,4 +1,5 @@
-"""The one nftables table of ours, `inet argosy`. Nothing else on the host's firewall is touched.
+"""The one nftables table of ours, `inet argosy`. Nothing else on the host's firewall is touched, but for
+the two rules below.
 
 A published port is one element of a map, so packets cost the same however many are published. Two
 maps: `published_at` for ports bound to one host address, looked up first, and `published` for those
@@ -7,6 +8,10 @@ bound to every address. Only packets addressed to this host are looked up.
 Tighter than Docker: other hosts reach a container through published ports only, not by a route to
 its address; and a container cannot reach services that the host binds to its loopback, which
 `route_localnet` (needed for a published port on 127.0.0.1) would otherwise open.
+
+One exception: where Docker is on the same host, it has the kernel drop everything forwarded that is not
+its own, and no table of ours can overrule that. Its chain DOCKER-USER is made for rules of others, so
+two rules there let our bridge through, to be judged by our own table.
 """
 
 import struct
@@ -18,6 +23,7 @@ from argosy.linux.netlink import Socket
 
 _PROTOCOLS = {"tcp": 6, "udp": 17, "sctp": 132}
 _LOOPBACK = b"\x7f"
+_DOCKER = (nft.NFPROTO_IPV4, "filter", "DOCKER-USER")
 _RTN_LOCAL = struct.pack("=I", 2)
 _SOURCE, _DESTINATION = 12, 16
 
@@ -90,8 +96,28 @@ class Firewall:
             batch.add_element(*publication.element())
         batch.commit(self._netfilter)
 
+    def pass_docker(self, bridge: str) -> None:
+        """See above. Idempotent, and nothing at all where there is no Docker."""
+        netfilter = self._netfilter
+        if not nft.chain_exists(netfilter, *_DOCKER):
+            return
+        if nft.rules_with_comment(netfilter, *_DOCKER, self._table):
+            return
+        family, table, chain = _DOCKER
+        batch = nft.Batch(table, family)
+        for key in (nft.META_IIFNAME, nft.META_OIFNAME):
+            matched = (nft.load_meta(key), nft.compare(nft.EQUAL, _interface(bridge)))
+            batch.insert_rule(chain, self._table, *matched, nft.verdict(nft.ACCEPT))
+        batch.commit(netfilter)
+
     def uninstall(self) -> None:
         """Idempotent."""
+        family, table, chain = _DOCKER
+        if nft.chain_exists(self._netfilter, *_DOCKER):
+            docker = nft.Batch(table, family)
+            for handle in nft.rules_with_comment(self._netfilter, *_DOCKER, self._table):
+                docker.delete_rule(chain, handle)
+            docker.commit(self._netfilter)
         batch = nft.Batch(self._table)
         batch.add_table()
         batch.delete_table()

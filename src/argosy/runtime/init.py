@@ -93,7 +93,9 @@ def _run(
         _hand_over_terminal(channel, context)
         stdio = (context.terminal_slave,) * 3
     for target, source in enumerate(stdio):
-        os.dup2(source, target, inheritable=True)
+        # A terminal may have come to be 0, 1 or 2 itself; dup2 would leave it to be closed at exec.
+        os.dup2(source, target)
+        os.set_inheritable(target, True)
     for step in plan.plan_credentials(specification):
         step.execute(context)
 

@@ -175,6 +175,8 @@ class AddEndpoint(NamedTuple):
             peer_mac=bytes.fromhex(endpoint["mac"].replace(":", "")),
             peer_netns=netns,
         )
+        if endpoint["hairpin"]:
+            netlink.set_hairpin(host_route, endpoint["host_name"])
 
     def describe(self) -> str:
         return f"add {self.endpoint['name']} with {' '.join(self.endpoint['addresses'])}"

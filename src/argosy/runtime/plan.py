@@ -43,6 +43,12 @@ def clone_flags(config: Config) -> int:
     )
 
 
+def pid_namespace(config: Config) -> str:
+    """The path of the PID namespace to be born in, or ""."""
+    entries = config["linux"].get("namespaces", [])
+    return next((entry["path"] for entry in entries if entry["type"] == "pid" and entry.get("path")), "")
+
+
 def plan_init(config: Config) -> list[op.Operation]:
     """Everything between the clone of a container's first process and its exec."""
     linux = config["linux"]

@@ -13,6 +13,7 @@ engine → shim
     resize  id [exec] height width                      → {}
     release id [exec]                                   the exit is stored; the shim may forget it
     forget  id                                          a container that never started is gone
+    ping                                                → {} after all that was said before
     shutdown                                            → {} if no process is left, else an error
 
 shim → engine, unasked

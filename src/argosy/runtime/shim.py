@@ -21,6 +21,7 @@ import socket
 import sys
 import time
 from collections import deque
+from collections.abc import Iterator
 from typing import Any
 
 from argosy.linux import cgroup, namespaces, process, tty
@@ -160,7 +161,7 @@ class Shim:
             answer = handler(self, connection, request, descriptors)
         except Refusal as error:
             answer = {"error": str(error), "kind": error.kind}
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001  who asks must be answered, or waits for ever
             answer = {"error": str(error), "kind": "failed"}
         for descriptor in descriptors:
             os.close(descriptor)
@@ -198,15 +199,16 @@ class Shim:
         try:
             if path:
                 cgroup.group(path).create(config["linux"].get("resources", {}))
-            running = self._fork(
-                key,
-                request,
-                terminal=bool(config["process"].get("terminal")),
-                log=writer,
-                flags=plan.clone_flags(config),
-                child=lambda channel, stdio: init.container_main(config, channel, stdio),
-                answer_to=connection,
-            )
+            with self._born_in(plan.pid_namespace(config)):
+                running = self._fork(
+                    key,
+                    request,
+                    terminal=bool(config["process"].get("terminal")),
+                    log=writer,
+                    flags=plan.clone_flags(config),
+                    child=lambda channel, stdio: init.container_main(config, channel, stdio),
+                    answer_to=connection,
+                )
         except BaseException:
             if writer is not None:
                 writer.close()
@@ -219,24 +221,38 @@ class Shim:
         running.host_pid = not plan.clone_flags(config) & namespaces.CLONE_NEWPID
 
     def execute(self, connection: Connection, request: dict[str, Any], _: list[int]) -> None:
-        container = self._find((request["id"], ""))
-        if container.exit:
-            raise Refusal(f"container {request['id']} is not running", "missing")
-        # A process enters another PID namespace only by being born there.
-        namespaces.setns(container.pidfd, namespaces.CLONE_NEWPID)
         try:
-            self._fork(
-                (request["id"], request["exec"]),
-                request,
-                terminal=bool(request.get("terminal")),
-                log=None,
-                flags=0,
-                child=lambda channel, stdio: init.exec_main(request, container.pidfd, channel, stdio),
-                answer_to=connection,
-            )
+            container = self._find((request["id"], ""))
+            if container.exit:
+                raise Refusal(f"container {request['id']} is not running", "missing")
+            with self._born_in(container.pidfd):
+                self._fork(
+                    (request["id"], request["exec"]),
+                    request,
+                    terminal=bool(request.get("terminal")),
+                    log=None,
+                    flags=0,
+                    child=lambda channel, stdio: init.exec_main(request, container.pidfd, channel, stdio),
+                    answer_to=connection,
+                )
         except BaseException:
             self._end_waiting((request["id"], request["exec"]))
             raise
+
+    @contextlib.contextmanager
+    def _born_in(self, namespace: str | int) -> Iterator[None]:
+        """A process enters another PID namespace only by being born there: a path, a pidfd, or "" for ours."""
+        if namespace == "":
+            yield
+            return
+        opened = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC) if isinstance(namespace, str) else -1
+        try:
+            namespaces.setns(opened if isinstance(namespace, str) else namespace, namespaces.CLONE_NEWPID)
+        finally:
+            if opened >= 0:
+                os.close(opened)
+        try:
+            yield
         finally:
             namespaces.setns(self._own_pids, namespaces.CLONE_NEWPID)
 
@@ -277,6 +293,9 @@ class Shim:
         running = self._running.get((request["id"], request.get("exec", "")))
         if running is not None and running.exit:
             del self._running[running.key]
+        return {}
+
+    def ping(self, _: Connection, request: dict[str, Any], __: list[int]) -> dict[str, Any]:
         return {}
 
     def forget(self, _: Connection, request: dict[str, Any], __: list[int]) -> dict[str, Any]:
@@ -369,7 +388,8 @@ class Shim:
         os.waitid(os.P_PIDFD, running.pidfd, os.WEXITED)
         os.close(running.pidfd)
         del self._running[running.key]
-        running.stdio.finish()
+        running.stdio.drain()
+        running.stdio.end()
         if running.cgroup:
             cgroup.group(running.cgroup).remove()
 
@@ -381,7 +401,7 @@ class Shim:
         self.poller.remove(running.pidfd)
         os.close(running.pidfd)
         status = result.si_status if result.si_code == os.CLD_EXITED else 128 + result.si_status
-        running.stdio.finish()
+        running.stdio.drain()
         out_of_memory = False
         if running.cgroup:
             group = cgroup.group(running.cgroup)
@@ -403,8 +423,10 @@ class Shim:
             "time": ended,
             "lost": running.log.lost if running.log else 0,
         }
+        # The engine first: a client that sees the end of its stream asks it for the exit code.
         if self._engine is not None:
             self._engine.send(running.exit)
+        running.stdio.end()
 
     def _find(self, key: Key) -> Running:
         running = self._running.get(key)
@@ -434,6 +456,7 @@ _HANDLERS: dict[str, Any] = {
     "signal": Shim.signal,
     "resize": Shim.resize,
     "release": Shim.release,
+    "ping": Shim.ping,
     "forget": Shim.forget,
     "shutdown": Shim.shutdown,
 }

@@ -6,6 +6,7 @@ u8, three zero bytes, length u32 big-endian); with one it is raw. A client that 
 process writes first fills a buffer and then slows the process down: output is never dropped.
 """
 
+import contextlib
 import errno
 import os
 import select
@@ -122,6 +123,15 @@ class Client:
         return bytes(passed), False
 
 
+def hang_up(connection: socket.socket) -> None:
+    """Close it. With input left unread the kernel would send a reset after the output, and not an end."""
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+        while connection.recv(_CHUNK):
+            continue
+    connection.close()
+
+
 class Stdio:
     """Everything the shim does with the stdio of one process."""
 
@@ -207,7 +217,7 @@ class Stdio:
     def _begin(self, client: Client) -> None:
         # Without stdin there is nothing to read, yet the end of the connection must be noticed.
         reads = client.stdin and self._stdin >= 0
-        client.events = select.EPOLLRDHUP | (select.EPOLLIN if reads else 0)
+        client.events = select.EPOLLRDHUP | (select.EPOLLIN if reads and not self._stdin_events else 0)
         self._poller.add(client.socket.fileno(), client.events, partial(self._client_ready, client))
         client.watched = True
         if client.initial:
@@ -241,7 +251,7 @@ class Stdio:
                 client.pending += _FRAME.pack(stream, len(data))
             client.pending += data
             self._flush(client)
-            full = full or len(client.pending) > _HIGH_WATER
+            full = full or (not client.ended and len(client.pending) > _HIGH_WATER)
         if full and not self._paused:
             self._paused = True
             for descriptor in self._outputs:
@@ -277,6 +287,7 @@ class Stdio:
 
     def _client_ready(self, client: Client, events: int) -> None:
         if events & (select.EPOLLERR | select.EPOLLHUP):
+            self._take_rest(client)
             self._drop(client)
             return
         if events & select.EPOLLOUT:
@@ -299,6 +310,12 @@ class Stdio:
         elif events & select.EPOLLRDHUP:
             self._input_end(client)
 
+    def _take_rest(self, client: Client) -> None:
+        """The client is gone; what it sent before is input all the same."""
+        with contextlib.suppress(OSError):
+            while not client.ended and (data := client.socket.recv(_CHUNK)):
+                self._from_client(client, data)
+
     def _input_end(self, client: Client) -> None:
         """The client has half-closed its side; output to it goes on."""
         client.events &= ~(select.EPOLLIN | select.EPOLLRDHUP)
@@ -310,7 +327,8 @@ class Stdio:
     def _from_client(self, client: Client, data: bytes) -> None:
         if not client.stdin or self._stdin < 0:
             return
-        data, detached = client.input(data)
+        # Without a terminal input is data, whatever it looks like (moby `attach.copyStreams`).
+        data, detached = client.input(data) if self.terminal else (data, False)
         self._input += data
         self._feed()
         if detached:
@@ -371,7 +389,7 @@ class Stdio:
             return
         client.ended = True
         self._poller.remove(client.socket.fileno())
-        client.socket.close()
+        hang_up(client.socket)
         if client in self._clients:
             self._clients.remove(client)
         if not self.closed:
@@ -380,8 +398,8 @@ class Stdio:
                 self._feed()
             self._resume()
 
-    def finish(self) -> None:
-        """The process is gone: relay what is left in its pipes, then end every client. Idempotent."""
+    def drain(self) -> None:
+        """The process is gone: relay what is left in its pipes. Idempotent."""
         if self.closed:
             return
         for client in self._clients[:]:
@@ -400,8 +418,11 @@ class Stdio:
             self._close_output(descriptor)
         self._close_stdin()
         self.closed = True
+        if self._log is not None:
+            self._log.close()
+
+    def end(self) -> None:
+        """Let the clients go, each as soon as it has taken everything."""
         for client in self._clients[:]:
             client.closing = True
             self._flush(client)
-        if self._log is not None:
-            self._log.close()

@@ -47,7 +47,7 @@ def _number(text: str) -> int | None:
 
 
 def _integer(fields: list[str], index: int) -> int:
-    return int(fields[index]) if len(fields) > index and fields[index].isdigit() else 0
+    return int(fields[index]) if len(fields) > index and fields[index].isdecimal() else 0
 
 
 def resolve(spec: str, passwd: list[list[str]], group: list[list[str]], extra: list[str]) -> Identity:

@@ -98,6 +98,8 @@ class Endpoint(TypedDict):
     mtu: int
     addresses: list[str]
     gateway: str
+    # Whether it may reach itself through a port that it publishes.
+    hairpin: bool
 
 
 class RootfsMount(TypedDict):
