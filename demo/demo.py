@@ -36,7 +36,11 @@ def show(*arguments: str, check: bool = True) -> None:
 def silently(*arguments: str, timeout: float | None = None) -> bool:
     try:
         done = subprocess.run(
-            [ARGOSY, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=timeout, check=False
+            [ARGOSY, *arguments],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=timeout,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         return False

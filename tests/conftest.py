@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from engine_fixture import LocalEngine
 
 _numbers = itertools.count(1)

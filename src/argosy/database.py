@@ -57,7 +57,7 @@ class Database:
         self.write(create)
 
     def submit(self, function: Callable[[sqlite3.Connection], T], *, durable: bool = True) -> "Future[T]":
-        """Queue a write; the future resolves when it is committed. Cancelled before its turn, it never runs."""
+        """Queue a write; the future resolves at its commit. Cancelled before its turn, it never runs."""
         job = _Job(function, durable)
         self._jobs.put(job)
         return job.future  # type: ignore[return-value]

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from engine_fixture import Answer, LocalEngine
 
 Client = Callable[..., Answer]
@@ -98,7 +99,9 @@ def test_memory_limit_kills_with_137_and_is_reported(client: Client, engine: Loc
 
 
 def test_the_life_of_a_detached_container(client: Client) -> None:
-    identifier = client("run", "-d", "--name", "life", "busybox", "sh", "-c", "echo begun; exec sleep 1000").stdout
+    identifier = client(
+        "run", "-d", "--name", "life", "busybox", "sh", "-c", "echo begun; exec sleep 1000"
+    ).stdout
     assert len(identifier.strip()) == 64
     assert client("ps", "--format", "{{.Names}} {{.Image}} {{.State}}").stdout == "life busybox running\n"
     assert client("exec", "life", "sh", "-c", "echo in; exit 3").code == 3
@@ -135,8 +138,23 @@ def test_isolation_is_what_docker_gives(client: Client) -> None:
     assert "CapBnd:\t00000000a80425fb" in out
     assert "CapInh:\t0000000000000000" in out
     assert "Seccomp:\t2" in out
-    assert out.count("Operation not permitted") + out.count("Permission denied") + out.count("permission denied") >= 2
-    for device in ("null", "zero", "full", "random", "urandom", "tty", "pts", "shm", "mqueue", "ptmx", "stdin"):
+    assert (
+        out.count("Operation not permitted") + out.count("Permission denied") + out.count("permission denied")
+        >= 2
+    )
+    for device in (
+        "null",
+        "zero",
+        "full",
+        "random",
+        "urandom",
+        "tty",
+        "pts",
+        "shm",
+        "mqueue",
+        "ptmx",
+        "stdin",
+    ):
         assert f"\n{device}\n" in out
 
 
@@ -169,25 +187,35 @@ def test_limits_are_in_the_cgroup(client: Client) -> None:
 
 def test_a_read_only_root_with_a_tmpfs(client: Client) -> None:
     script = "touch /x 2>&1; touch /scratch/y && ls /scratch; grep ' /scratch ' /proc/mounts"
-    out = client("run", "--rm", "--read-only", "--tmpfs", "/scratch:size=1m", "busybox", "sh", "-c", script).stdout
+    out = client(
+        "run", "--rm", "--read-only", "--tmpfs", "/scratch:size=1m", "busybox", "sh", "-c", script
+    ).stdout
     assert "Read-only file system" in out
     assert "size=1024k" in out
 
 
 def test_volumes_keep_data_and_take_over_what_the_image_has(client: Client, tmp_path: Path) -> None:
     volume = f"v{os.urandom(4).hex()}"
-    out = client("run", "--rm", "-v", f"{volume}:/etc", "busybox", "sh", "-c", "touch /etc/mine; ls /etc").stdout
+    out = client(
+        "run", "--rm", "-v", f"{volume}:/etc", "busybox", "sh", "-c", "touch /etc/mine; ls /etc"
+    ).stdout
     assert "passwd" in out
-    out = client("run", "--rm", "-v", f"{volume}:/data:ro", "busybox", "sh", "-c", "ls /data; touch /data/x 2>&1").stdout
+    out = client(
+        "run", "--rm", "-v", f"{volume}:/data:ro", "busybox", "sh", "-c", "ls /data; touch /data/x 2>&1"
+    ).stdout
     assert "mine" in out and "Read-only file system" in out
     (tmp_path / "file").write_text("from the host")
-    out = client("run", "--rm", "-v", f"{tmp_path}:/h", "busybox", "sh", "-c", "cat /h/file; echo back > /h/new").stdout
+    out = client(
+        "run", "--rm", "-v", f"{tmp_path}:/h", "busybox", "sh", "-c", "cat /h/file; echo back > /h/new"
+    ).stdout
     assert out == "from the host"
     assert (tmp_path / "new").read_text() == "back\n"
     assert client("volume", "rm", volume).stdout.strip() == volume
 
 
-def test_a_published_port_answers_on_loopback_and_from_other_containers(client: Client, engine: LocalEngine) -> None:
+def test_a_published_port_answers_on_loopback_and_from_other_containers(
+    client: Client, engine: LocalEngine
+) -> None:
     port = _free_port()
     client("run", "-d", "--name", "web", "--hostname", "web", "-p", f"{port}:80", "busybox", "sh", "-c", WEB)
     assert _page(f"http://127.0.0.1:{port}/") == "hello-from-web\n"
@@ -238,7 +266,9 @@ def test_udp_is_published(engine: LocalEngine) -> None:
 
 def test_a_published_port_answers_another_host(engine: LocalEngine) -> None:
     port, name = _free_port(), f"agt{os.getpid() % 10000}h"
-    engine.ok("run", "-d", "--name", "web", "--hostname", "web", "-p", f"{port}:80", "busybox", "sh", "-c", WEB)
+    engine.ok(
+        "run", "-d", "--name", "web", "--hostname", "web", "-p", f"{port}:80", "busybox", "sh", "-c", WEB
+    )
     address = engine.ok("inspect", "-f", "{{.NetworkSettings.IPAddress}}", "web")
     _page(f"http://127.0.0.1:{port}/")
     commands = [
@@ -254,7 +284,9 @@ def test_a_published_port_answers_another_host(engine: LocalEngine) -> None:
         for command in commands:
             subprocess.run(command.split(), check=True)
         fetch = ["ip", "netns", "exec", name, "curl", "-s", "--max-time", "3"]
-        reply = subprocess.run([*fetch, f"http://10.99.77.1:{port}/"], capture_output=True, text=True, check=True)
+        reply = subprocess.run(
+            [*fetch, f"http://10.99.77.1:{port}/"], capture_output=True, text=True, check=True
+        )
         assert reply.stdout == "hello-from-web\n"
         # The container's own address is no way in: only what is published is.
         refused = subprocess.run([*fetch, f"http://{address}/"], capture_output=True, check=False)
@@ -382,10 +414,15 @@ def test_stop_uses_the_stop_signal(engine: LocalEngine) -> None:
 
 
 def test_restart_policies(engine: LocalEngine) -> None:
-    engine.ok("run", "-d", "--name", "flaky", "--restart", "on-failure:2", "busybox", "sh", "-c", "echo try; exit 3")
+    engine.ok(
+        "run", "-d", "--name", "flaky", "--restart", "on-failure:2", "busybox", "sh", "-c", "echo try; exit 3"
+    )
     deadline = time.monotonic() + 10
     wanted = "exited 2 3"
-    while engine.ok("inspect", "-f", "{{.State.Status}} {{.RestartCount}} {{.State.ExitCode}}", "flaky") != wanted:
+    while (
+        engine.ok("inspect", "-f", "{{.State.Status}} {{.RestartCount}} {{.State.ExitCode}}", "flaky")
+        != wanted
+    ):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     assert engine.ok("logs", "flaky").split() == ["try"] * 3
@@ -439,7 +476,9 @@ def test_events_tell_the_story(engine: LocalEngine) -> None:
 def test_nothing_is_left_of_containers_that_are_gone(own_engine: LocalEngine) -> None:
     for network in ("bridge", "none", "host"):
         own_engine.ok("run", "--rm", "--network", network, "-v", "/anonymous", "busybox", "true")
-    own_engine.ok("run", "-d", "--name", "gone", "-p", "127.0.0.1::80", "--tmpfs", "/t", "busybox", "sleep", "1000")
+    own_engine.ok(
+        "run", "-d", "--name", "gone", "-p", "127.0.0.1::80", "--tmpfs", "/t", "busybox", "sleep", "1000"
+    )
     own_engine.ok("rm", "-f", "gone")
     own_engine.assert_clean()
     assert own_engine.ok("volume", "ls", "-q") == ""

@@ -13,7 +13,16 @@ _KILLS = 50
 
 def test_containers_outlive_the_engine(own_engine: LocalEngine) -> None:
     own_engine.ok("run", "-d", "--name", "long", "-p", "127.0.0.1::80", "busybox", "sleep", "1000")
-    own_engine.ok("run", "-d", "--name", "talks", "busybox", "sh", "-c", "for i in 1 2 3; do echo $i; sleep 0.3; done; exit 7")
+    own_engine.ok(
+        "run",
+        "-d",
+        "--name",
+        "talks",
+        "busybox",
+        "sh",
+        "-c",
+        "for i in 1 2 3; do echo $i; sleep 0.3; done; exit 7",
+    )
     pid = own_engine.ok("inspect", "-f", "{{.State.Pid}}", "long")
     port = own_engine.ok("port", "long", "80")
     own_engine.kill()
@@ -55,7 +64,9 @@ class _Worker(threading.Thread):
             name = f"w{self.number}-{self.rounds}"
             code = self.rounds % 7
             script = f"echo line-{name}; sleep 0.05; exit {code}"
-            if self.engine.argosy("run", "-d", "--name", name, "-p", "127.0.0.1::80", "busybox", "sh", "-c", script).code:
+            if self.engine.argosy(
+                "run", "-d", "--name", name, "-p", "127.0.0.1::80", "busybox", "sh", "-c", script
+            ).code:
                 continue
             self.kept[name] = code
             self.engine.argosy("wait", name)
@@ -68,7 +79,16 @@ class _Worker(threading.Thread):
 
 def test_fifty_kills_lose_nothing_and_leave_nothing_behind(own_engine: LocalEngine) -> None:
     engine = own_engine
-    engine.ok("run", "-d", "--name", "witness", "busybox", "sh", "-c", "i=0; while true; do echo $i; i=$((i+1)); sleep 0.02; done")
+    engine.ok(
+        "run",
+        "-d",
+        "--name",
+        "witness",
+        "busybox",
+        "sh",
+        "-c",
+        "i=0; while true; do echo $i; i=$((i+1)); sleep 0.02; done",
+    )
     pid = engine.ok("inspect", "-f", "{{.State.Pid}}", "witness")
     workers = [_Worker(engine, number) for number in range(2)]
     for worker in workers:
@@ -107,7 +127,9 @@ def test_fifty_kills_lose_nothing_and_leave_nothing_behind(own_engine: LocalEngi
 
 def test_the_shim_killed_is_replaced_and_its_containers_are_accounted_for(own_engine: LocalEngine) -> None:
     own_engine.ok("run", "-d", "--name", "orphan", "busybox", "sleep", "1000")
-    found = subprocess.run(["pgrep", "-f", f"main\\(\\) {own_engine.run}"], capture_output=True, text=True, check=True)
+    found = subprocess.run(
+        ["pgrep", "-f", f"main\\(\\) {own_engine.run}"], capture_output=True, text=True, check=True
+    )
     subprocess.run(["kill", "-9", found.stdout.split()[0]], check=True)
     deadline = time.monotonic() + 10
     while own_engine.ok("inspect", "-f", "{{.State.Status}}", "orphan") == "running":

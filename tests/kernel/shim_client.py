@@ -73,7 +73,7 @@ class ShimClient:
         self.directory = directory
         self.parent = f"/agt-{os.getpid()}-{next(_groups)}"
         self._rootfs = rootfs
-        self._log = open(directory / "shim.log", "wb")  # noqa: SIM115  closed with the shim
+        self._log = open(directory / "shim.log", "wb")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "argosy.runtime.shim", os.fspath(directory)],
             stdin=subprocess.DEVNULL,

@@ -473,7 +473,7 @@ def test_nothing_is_mounted_on_the_host(shim: ShimClient, rootfs: Path) -> None:
 
 
 def test_a_process_has_nothing_open_but_its_stdio(shim: ShimClient) -> None:
-    assert text(shim, "sh", "-c", "ls /proc/$$/fd").split() == ["0", "1", "2"]
+    assert text(shim, "sh", "-c", "ls /proc/1/fd; true").split() == ["0", "1", "2"]
 
 
 def test_no_signal_is_ignored_or_blocked_from_the_start(shim: ShimClient) -> None:
@@ -493,7 +493,8 @@ def test_the_usual_devices_are_there(shim: ShimClient) -> None:
 
 def test_a_user_keeps_no_capabilities_and_has_its_groups(shim: ShimClient) -> None:
     process = {"argosyUser": "sailor", "argosyGroups": ["77"]}
-    assert text(shim, "id", process=process) == "uid=1000(sailor) gid=1000(sailor) groups=1000(sailor),77,2000(crew)\n"
+    expected = "uid=1000(sailor) gid=1000(sailor) groups=77,1000(sailor),2000(crew)\n"
+    assert text(shim, "id", process=process) == expected
 
 
 def test_capabilities_are_those_that_were_given(shim: ShimClient) -> None:
@@ -544,8 +545,24 @@ def test_a_link_in_the_image_does_not_lead_a_mount_out_of_the_root(shim: ShimCli
     (rootfs / "trap").symlink_to(outside)
     configured = shim.configuration("c")["mounts"]
     mount = {"destination": "/trap/in", "type": "tmpfs", "source": "tmpfs", "options": []}
-    assert text(shim, "sh", "-c", "echo ok", mounts=[*configured, mount]) in ("ok\n", "")
+    assert text(shim, "sh", "-c", "echo ok", mounts=[*configured, mount]) == "ok\n"
     assert list(outside.iterdir()) == []
+
+
+def test_a_file_can_be_mounted_where_the_image_has_a_dangling_link(
+    shim: ShimClient, rootfs: Path, tmp_path: Path
+) -> None:
+    (rootfs / "etc" / "resolv.conf").symlink_to("../run/resolve/stub.conf")
+    (tmp_path / "resolv.conf").write_text("nameserver 192.0.2.1\n")
+    configured = shim.configuration("c")["mounts"]
+    mount = {
+        "destination": "/etc/resolv.conf",
+        "type": "bind",
+        "source": os.fspath(tmp_path / "resolv.conf"),
+        "options": ["rbind"],
+    }
+    found = text(shim, "cat", "/etc/resolv.conf", mounts=[*configured, mount])
+    assert found == "nameserver 192.0.2.1\n"
 
 
 def test_a_descriptor_handed_to_the_shim_is_not_kept_after_a_mistake(shim: ShimClient) -> None:

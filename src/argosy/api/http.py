@@ -359,12 +359,7 @@ class Connection(asyncio.Protocol):
     async def read_body(self) -> bytes:
         """The next part, empty at the end. Raises Gone."""
         while True:
-            if self._protocol.their_state in (
-                h11.DONE,
-                h11.MIGHT_SWITCH_PROTOCOL,
-                h11.MUST_CLOSE,
-                h11.CLOSED,
-            ):
+            if self._protocol.their_state is not h11.SEND_BODY:
                 return b""
             try:
                 event = self._protocol.next_event()
@@ -411,7 +406,8 @@ class Connection(asyncio.Protocol):
         self._transport.pause_reading()
         upgrade = request.headers.get("upgrade", "")
         if upgrade:
-            head = f"HTTP/1.1 101 UPGRADED\r\nContent-Type: {content_type}\r\nConnection: Upgrade\r\nUpgrade: {upgrade}"
+            head = f"HTTP/1.1 101 UPGRADED\r\nContent-Type: {content_type}\r\n"
+            head += f"Connection: Upgrade\r\nUpgrade: {upgrade}"
         else:
             head = f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}"
         duplicate = self._own_socket()

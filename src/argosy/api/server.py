@@ -25,6 +25,7 @@ class Server:
         self._router = Router()
         self._connections: set[Connection] = set()
         self._servers: list[asyncio.Server] = []
+        self._headers = server_headers()
         for part in (
             System(engine),
             Containers(engine),
@@ -36,7 +37,7 @@ class Server:
             part.route(self._router)
 
     async def listen(self, addresses: list[str], group: str) -> None:
-        """`unix:///path` or `fd://N`. The socket belongs to root and `group`. Raises InvalidParameter, OSError."""
+        """`unix:///path` or `fd://N`. A path belongs to root and `group`. Raises InvalidParameter, OSError."""
         for address in addresses:
             scheme, _, rest = address.partition("://")
             if scheme == "unix":
@@ -49,13 +50,13 @@ class Server:
                     f"cannot listen on {address}",
                     hint="Addresses are unix:///path and fd://; a remote client comes in by SSH.",
                 )
-            headers = server_headers()
             server = await self._engine.loop.create_unix_server(
-                lambda: Connection(self._router.handle, self._connections, headers),
-                sock=listener,
-                backlog=_BACKLOG,
+                self._connection, sock=listener, backlog=_BACKLOG
             )
             self._servers.append(server)
+
+    def _connection(self) -> Connection:
+        return Connection(self._router.handle, self._connections, self._headers)
 
     async def close(self) -> None:
         """Take no more connections and end those that are left."""

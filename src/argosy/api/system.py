@@ -20,10 +20,9 @@ from argosy.linux import cgroup
 from argosy.units import NANOSECONDS, rfc3339
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
-_EVENT_FILTERS = {
-    "config", "container", "daemon", "event", "image", "label", "network", "node", "plugin", "scope", "secret",
-    "service", "type", "volume",
-}  # fmt: skip
+_EVENT_FILTERS = set(
+    "config container daemon event image label network node plugin scope secret service type volume".split()
+)
 
 
 def server_headers() -> list[tuple[str, str]]:

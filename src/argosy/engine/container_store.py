@@ -13,6 +13,7 @@ import msgspec
 
 from argosy.database import Database
 from argosy.engine.container import Container, Spec, State
+from argosy.engine.lifecycle import Status
 from argosy.errors import Conflict, NotFound
 from argosy.ids import is_prefix
 
@@ -42,7 +43,8 @@ class ContainerStore:
 
     def all(self) -> list[Container]:
         """Newest first. Any thread may ask."""
-        return sorted(list(self._by_id.values()), key=lambda container: -container.spec.created)
+        found = list(self._by_id.values())
+        return sorted(found, key=lambda container: -container.spec.created)
 
     def get(self, identifier: str) -> Container | None:
         return self._by_id.get(identifier)
@@ -96,8 +98,12 @@ class ContainerStore:
         await asyncio.wrap_future(self._database.submit(write, durable=durable))
         self._by_id[container.id] = container
 
-    async def save_state(self, container: Container, *, durable: bool = False) -> None:
-        row = (_encode(container.state), container.id)
+    async def save_state(
+        self, container: Container, *, durable: bool = False, status: Status | None = None
+    ) -> None:
+        """`status` is saved instead of the one that it has yet."""
+        state = container.state if status is None else msgspec.structs.replace(container.state, status=status)
+        row = (_encode(state), container.id)
 
         def write(connection: sqlite3.Connection) -> None:
             connection.execute("UPDATE containers SET state = ? WHERE id = ?", row)

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -58,7 +57,8 @@ class Engine:
         # What the shim said that runs and what has ended, until `supervise` takes over.
         self.known: dict[tuple[str, str], dict[str, Any]] = {}
         self.exited: dict[tuple[str, str], dict[str, Any]] = {}
-        self.started = time.time_ns()
+        # (profile, capabilities) → the path of the compiled filter.
+        self.seccomp_filters: dict[tuple[str, tuple[str, ...]], str] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="worker")
 

@@ -60,7 +60,9 @@ async def create(engine: Engine, request: CreateRequest, name: str = "") -> tupl
     made: list[str] = []
     try:
         planned = mounts.plan(config, host, list(image.config.volumes or {}))
-        points, made = await engine.in_thread(_make_sources, engine, planned)
+        points: list[MountPoint] = []
+        if planned:
+            points, made = await engine.in_thread(_make_sources, engine, planned)
         spec = Spec(
             id=identifier,
             name=name,

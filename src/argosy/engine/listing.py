@@ -10,10 +10,9 @@ from argosy.network.ports import parse_port
 
 Filters = dict[str, list[str]]
 _STATUSES = {str(status) for status in Status} | {"dead"}
-_KNOWN = {
-    "ancestor", "before", "since", "exited", "expose", "publish", "health", "id", "isolation", "is-task", "label",
-    "name", "network", "status", "volume",
-}  # fmt: skip
+_KNOWN = set(
+    "ancestor before since exited expose publish health id isolation is-task label name network status volume".split()
+)
 _PRUNE_KNOWN = {"label", "label!", "until"}
 
 

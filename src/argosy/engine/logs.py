@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from argosy.engine.container import Container
 from argosy.engine.core import Engine
@@ -66,7 +67,7 @@ def _split(payload: bytes) -> list[bytes]:
     """At line feeds only."""
     parts = payload.split(b"\n")
     lines = [part + b"\n" for part in parts[:-1]]
-    return lines + [parts[-1]] if parts[-1] else lines
+    return [*lines, parts[-1]] if parts[-1] else lines
 
 
 class Reader:
@@ -219,7 +220,8 @@ async def read(engine: Engine, container: Container, query: Query) -> AsyncItera
             if exited is None or reader.done:
                 return
             waiting = asyncio.ensure_future(changed.wait())
-            await asyncio.wait([waiting, asyncio.ensure_future(exited)], timeout=_POLL, return_when=_FIRST)
+            both: list[asyncio.Future[Any]] = [waiting, exited]
+            await asyncio.wait(both, timeout=_POLL, return_when=_FIRST)
             waiting.cancel()
     finally:
         reader.close()

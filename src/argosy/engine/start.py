@@ -1,4 +1,4 @@
-"""Starting a container, or ending and starting it: network, bundle, shim; and back again if one of them fails."""
+"""Starting a container: network, bundle, shim; and back again if one of them fails."""
 
 import os
 import shutil
@@ -77,8 +77,6 @@ async def start_locked(engine: Engine, container: Container) -> None:
     if state.attachment is not None:
         _network_event(engine, container, "connect")
     engine.container_event(container, "start")
-    # What the shim knows need not be waited for.
-    engine.spawn(engine.containers.save_state(container), "saving a container's state")
 
 
 async def _prepare(engine: Engine, container: Container) -> None:
@@ -95,8 +93,9 @@ async def _prepare(engine: Engine, container: Container) -> None:
         seccomp = await _seccomp(engine, container)
         joined = _joined(engine, container)
         _write_bundle(engine, container, endpoints, seccomp, joined)
-        # Before it runs: an engine that dies now finds out what the container holds.
-        await engine.containers.save_state(container)
+        # Before it runs, so that an engine that dies from here on knows what the container holds. What
+        # follows, its PID and the moment, the shim knows as well.
+        await engine.containers.save_state(container, status=Status.RUNNING)
     except BaseException:
         _let_go_of_network(engine, container)
         raise
@@ -166,15 +165,20 @@ async def _seccomp(engine: Engine, container: Container) -> str:
     if host.privileged or profile == "unconfined":
         return ""
     cache = os.path.join(engine.settings.run, "seccomp")
-    caps = oci.capabilities(host)
-    if profile and profile != "builtin":
-        try:
-            policy = seccomp_policy.parse_policy(profile, caps)
-        except ValueError as error:
-            raise InvalidParameter(f"Decoding seccomp profile failed: {error}") from None
-    else:
-        policy = seccomp_policy.default_policy(caps)
-    return await engine.in_thread(seccomp_policy.compiled, policy, cache)
+    caps = tuple(oci.capabilities(host))
+    key = (profile, caps)
+    path = engine.seccomp_filters.get(key)
+    if path is None:
+        if profile and profile != "builtin":
+            try:
+                policy = seccomp_policy.parse_policy(profile, list(caps))
+            except ValueError as error:
+                raise InvalidParameter(f"Decoding seccomp profile failed: {error}") from None
+        else:
+            policy = seccomp_policy.default_policy(list(caps))
+        path = await engine.in_thread(seccomp_policy.compiled, policy, cache)
+        engine.seccomp_filters[key] = path
+    return path
 
 
 def _joined(engine: Engine, container: Container) -> dict[str, str]:

@@ -48,8 +48,9 @@ def last_cap() -> int:
         return int(file.read())
 
 
+@functools.cache
 def held() -> int:
-    """The bounding set of this process: what a container can be given at most."""
+    """The bounding set that this process began with: what a container can be given at most."""
     with open("/proc/self/status") as file:
         for line in file:
             if line.startswith("CapBnd:"):

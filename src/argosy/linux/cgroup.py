@@ -187,13 +187,8 @@ class _V1:
     def _device_rule(directory: str, rule: dict[str, Any]) -> None:
         major, minor = rule.get("major", -1), rule.get("minor", -1)
         kind = rule.get("type") or "a"
-        text = (
-            "a"
-            if kind == "a"
-            else (
-                f"{kind} {'*' if major < 0 else major}:{'*' if minor < 0 else minor} {rule.get('access', 'rwm')}"
-            )
-        )
+        numbers = f"{'*' if major < 0 else major}:{'*' if minor < 0 else minor}"
+        text = "a" if kind == "a" else f"{kind} {numbers} {rule.get('access', 'rwm')}"
         _write(f"{directory}/devices.{'allow' if rule['allow'] else 'deny'}", text)
 
     def join(self) -> None:

@@ -86,6 +86,10 @@ def message(kind: int, flags: int, sequence: int, payload: bytes) -> bytes:
     return struct.pack("=IHHII", 16 + len(payload), kind, flags, sequence, 0) + payload
 
 
+# A message yet without a number: kind, flags, payload.
+Request = tuple[int, int, bytes]
+
+
 class Socket:
     """A netlink socket of the current network namespace."""
 
@@ -115,6 +119,17 @@ class Socket:
         sequence = self.next_sequence()
         self._socket.send(message(kind, flags | NLM_F_REQUEST | NLM_F_ACK, sequence, payload))
         self.acknowledge({sequence}, what)
+
+    def request_all(self, requests: list[Request], what: str) -> None:
+        """Several at once; each is carried out, the first failure raised. Raises OSError led by `what`."""
+        sequences = [self.next_sequence() for _ in requests]
+        self._socket.send(
+            b"".join(
+                message(kind, flags | NLM_F_REQUEST | NLM_F_ACK, sequence, payload)
+                for sequence, (kind, flags, payload) in zip(sequences, requests, strict=True)
+            )
+        )
+        self.acknowledge(set(sequences), what)
 
     def send(self, data: bytes) -> None:
         """All of it is one message, which the socket's buffer must have room for."""
@@ -223,7 +238,11 @@ def set_hairpin(route: Socket, name: str) -> None:
 
 
 def set_up(route: Socket, index: int) -> None:
-    route.request(RTM_NEWLINK, 0, _ifinfo(index=index, flags=IFF_UP, change=IFF_UP), "set link up")
+    route.request(*set_up_request(index), "set link up")
+
+
+def set_up_request(index: int) -> Request:
+    return RTM_NEWLINK, 0, _ifinfo(index=index, flags=IFF_UP, change=IFF_UP)
 
 
 def delete_link(route: Socket, name: str) -> bool:
@@ -239,6 +258,10 @@ def delete_link(route: Socket, name: str) -> bool:
 
 def add_address(route: Socket, index: int, address: Address) -> None:
     """Raises FileExistsError."""
+    route.request(*add_address_request(index, address), f"add address {address}")
+
+
+def add_address_request(index: int, address: Address) -> Request:
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     payload = struct.pack("=BBBBi", family, address.network.prefixlen, 0, 0, index)
     payload += attribute(IFA_LOCAL, address.ip.packed) + attribute(IFA_ADDRESS, address.ip.packed)
@@ -246,7 +269,7 @@ def add_address(route: Socket, index: int, address: Address) -> None:
         payload += attribute(IFA_BROADCAST, address.network.broadcast_address.packed)
     else:
         payload += u32(IFA_FLAGS, IFA_F_NODAD)
-    route.request(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, payload, f"add address {address}")
+    return RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, payload
 
 
 def addresses(route: Socket) -> list[tuple[int, Address]]:
@@ -262,11 +285,15 @@ def addresses(route: Socket) -> list[tuple[int, Address]]:
 
 
 def add_default_route(route: Socket, index: int, gateway: IPv4Address | IPv6Address) -> None:
+    route.request(*default_route_request(index, gateway), f"add default route by {gateway}")
+
+
+def default_route_request(index: int, gateway: IPv4Address | IPv6Address) -> Request:
     family = socket.AF_INET if gateway.version == 4 else socket.AF_INET6
     # Table main, protocol static, universe scope, unicast.
     payload = struct.pack("=BBBBBBBBI", family, 0, 0, 0, 254, 4, 0, 1, 0)
     payload += attribute(RTA_GATEWAY, gateway.packed) + struct.pack("=HHi", 8, RTA_OIF, index)
-    route.request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, payload, f"add default route by {gateway}")
+    return RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, payload
 
 
 def routes(route: Socket) -> list[IPv4Interface]:

@@ -41,7 +41,10 @@ def make_directories(root: int, path: str, mode: int = 0o755) -> int:
             try:
                 following = open_in_root(root, done, O_PATH | os.O_DIRECTORY)
             except FileNotFoundError:
-                os.mkdir(name, mode, dir_fd=current)
+                try:
+                    os.mkdir(name, mode, dir_fd=current)
+                except FileExistsError:
+                    os.close(make_directories(root, _dangling(current, name, done), mode))
                 following = open_in_root(root, done, O_PATH | os.O_DIRECTORY)
             os.close(current)
             current = following
@@ -49,6 +52,12 @@ def make_directories(root: int, path: str, mode: int = 0o755) -> int:
         os.close(current)
         raise
     return current
+
+
+def _dangling(directory: int, name: str, path: str) -> str:
+    """Where the link `name` at `path` points, nothing being there: /etc/resolv.conf often is one."""
+    target = os.readlink(name, dir_fd=directory)
+    return target if target.startswith("/") else f"{os.path.dirname(path)}/{target}"
 
 
 def make_mountpoint(root: int, path: str, *, directory: bool) -> int:
@@ -67,6 +76,8 @@ def make_mountpoint(root: int, path: str, *, directory: bool) -> int:
             os.close(
                 os.open(name, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644, dir_fd=parent)
             )
+        except FileExistsError:
+            os.close(make_mountpoint(root, _dangling(parent, name, path), directory=False))
         finally:
             os.close(parent)
         return open_in_root(root, path, O_PATH)

@@ -5,9 +5,10 @@ per 64 KiB and not one per line:
 
     magic u8 = 0xA6 | stream u8 | reserved u16 | length u32 | time u64 | payload | length u32
 
-Little-endian; stream is 1 for stdout, 2 for stderr; time is Unix time in nanoseconds. The length at the end lets a reader walk backwards. A
-frame is complete when all its bytes are there: a reader that finds part of one waits, and a writer that
-opens a file whose last frame is torn (the machine lost power) cuts it off.
+Little-endian; stream is 1 for stdout, 2 for stderr; time is Unix time in nanoseconds. The length at the
+end lets a reader walk backwards. A frame is complete when all its bytes are there: a reader that finds
+part of one waits, and a writer that opens a file whose last frame is torn (the machine lost power) cuts
+it off.
 
 The current file is `container.log`; `container.log.1` is the one before it, and so on.
 """
@@ -150,6 +151,6 @@ def position_of_tail(descriptor: int, lines: int, streams: tuple[int, ...]) -> i
                 first = False
             found += count
             if found > lines:
-                return start
+                return int(start)
         position = start
     return 0

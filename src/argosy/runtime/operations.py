@@ -9,6 +9,7 @@ import errno
 import os
 import resource
 import signal
+import socket
 import stat
 from ipaddress import ip_address, ip_interface
 from typing import NamedTuple, Protocol
@@ -156,13 +157,15 @@ class AddEndpoint(NamedTuple):
                 self._add_veth(context.host_route, netns)
         finally:
             os.close(netns)
+        index = socket.if_nametoindex(endpoint["name"])
+        requests = [
+            netlink.add_address_request(index, ip_interface(address)) for address in endpoint["addresses"]
+        ]
+        requests.append(netlink.set_up_request(index))
+        if endpoint["gateway"]:
+            requests.append(netlink.default_route_request(index, ip_address(endpoint["gateway"])))
         with netlink.Socket() as route:
-            index = next(link.number for link in netlink.links(route) if link.name == endpoint["name"])
-            for address in endpoint["addresses"]:
-                netlink.add_address(route, index, ip_interface(address))
-            netlink.set_up(route, index)
-            if endpoint["gateway"]:
-                netlink.add_default_route(route, index, ip_address(endpoint["gateway"]))
+            route.request_all(requests, f"configure {endpoint['name']}")
 
     def _add_veth(self, host_route: netlink.Socket, netns: int) -> None:
         endpoint = self.endpoint

@@ -24,7 +24,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
-from argosy.linux import cgroup, namespaces, process, tty
+from argosy.linux import caps, cgroup, namespaces, process, tty
 from argosy.runtime import init, plan, protocol
 from argosy.runtime.logfile import Writer
 from argosy.runtime.streams import Client, Poller, Stdio
@@ -241,7 +241,7 @@ class Shim:
 
     @contextlib.contextmanager
     def _born_in(self, namespace: str | int) -> Iterator[None]:
-        """A process enters another PID namespace only by being born there: a path, a pidfd, or "" for ours."""
+        """A process enters another PID namespace only by birth: that of a path, a pidfd, or "" for ours."""
         if namespace == "":
             yield
             return
@@ -489,6 +489,9 @@ def main() -> None:
     process.set_name("argosy-shim")
     # Inherited by every clone, so that no container can ptrace one before it has exec'd.
     process.prctl(process.PR_SET_DUMPABLE, 0)
+    # Read once here instead of in every child.
+    caps.held()
+    caps.last_cap()
     gc.collect()
     gc.freeze()
     Shim(listener).run()

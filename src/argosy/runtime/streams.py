@@ -48,7 +48,7 @@ class Poller:
             if callback is not None:
                 try:
                     callback(events)
-                except Exception:
+                except Exception:  # noqa: BLE001  it is reported, see below
                     # Many containers depend on this process: one that goes wrong must not end it.
                     traceback.print_exc()
 
