@@ -6,6 +6,10 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # Peer to measure against: the docker CLI's command, with its environment if it needs one.
 PEER ?= docker
 
+# Where base images and the Docker to compare with are kept.
+CACHE ?= /var/cache/argosy-demo
+DOCKER := $(CACHE)/docker
+
 .PHONY: help demo test lint bench install clean
 .DEFAULT_GOAL := help
 
@@ -13,11 +17,12 @@ help: ## Show this
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/installed ## Run a web server in a container, from nothing
-	@$(SUDO) $(BIN)/python demo/demo.py
+	@$(SUDO) env ARGOSY_CACHE=$(CACHE) $(BIN)/python demo/demo.py
 
-test: $(VENV)/developed ## Run every test, real kernel and real clients included
+test: $(VENV)/developed $(DOCKER)/complete ## Run every test, real kernel and real clients included
 	@$(SUDO) $(BIN)/python -m coverage erase
-	@$(SUDO) $(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered $(TESTS)
+	@$(SUDO) env PATH="$(DOCKER)/usr/bin:$(DOCKER)/usr/sbin:$$PATH" ARGOSY_CACHE=$(CACHE) \
+	  $(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(TESTS)
 
 lint: $(VENV)/developed ## Check style, types and the direction of imports
 	$(BIN)/ruff check .
@@ -26,7 +31,7 @@ lint: $(VENV)/developed ## Check style, types and the direction of imports
 	$(BIN)/lint-imports
 
 bench: $(VENV)/installed ## Measure beside a peer: make bench PEER="docker -H unix:///…"
-	@$(SUDO) $(BIN)/python bench/bench.py --peer "$(PEER)"
+	@$(SUDO) env ARGOSY_CACHE=$(CACHE) $(BIN)/python bench/bench.py --peer "$(PEER)"
 
 install: $(VENV)/installed ## Install Argosy into a virtual environment here
 
@@ -39,6 +44,9 @@ $(VENV)/installed: packaging/packages.txt pyproject.toml $(shell find src -name 
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install -q --disable-pip-version-check .
 	@touch $@
+
+$(DOCKER)/complete: packaging/fetch-docker
+	@$(SUDO) packaging/fetch-docker $(DOCKER)
 
 $(VENV)/developed: packaging/packages.txt packaging/packages-test.txt requirements-dev.txt pyproject.toml
 	@$(SUDO) packaging/install-packages packaging/packages.txt packaging/packages-test.txt

@@ -37,7 +37,7 @@ class Server:
             part.route(self._router)
 
     async def listen(self, addresses: list[str], group: str) -> None:
-        """`unix:///path` or `fd://N`. A path belongs to root and `group`. Raises InvalidParameter, OSError."""
+        """`unix:///path` or `fd://N`. A path is root's and `group`'s. Raises InvalidParameter, OSError."""
         for address in addresses:
             scheme, _, rest = address.partition("://")
             if scheme == "unix":

@@ -11,7 +11,10 @@ from argosy.network.ports import parse_port
 Filters = dict[str, list[str]]
 _STATUSES = {str(status) for status in Status} | {"dead"}
 _KNOWN = set(
-    "ancestor before since exited expose publish health id isolation is-task label name network status volume".split()
+    (
+        "ancestor before since exited expose publish health id isolation is-task label name network status "
+        "volume"
+    ).split()
 )
 _PRUNE_KNOWN = {"label", "label!", "until"}
 

@@ -199,7 +199,12 @@ class _V1:
         return -1
 
     def update(self, resources: dict[str, Any]) -> None:
-        for setting in _v1_settings(resources):
+        settings = _v1_settings(resources)
+        limit, current = resources.get("memory", {}).get("limit"), self._memory_and_swap()
+        if limit is not None and 0 <= current < limit:
+            # Memory alone may never be given more than memory and swap together.
+            settings.sort(key=lambda setting: setting.file != "memory.memsw.limit_in_bytes")
+        for setting in settings:
             directory = self._at.get(setting.controller)
             if directory is None:
                 if setting.required:
@@ -210,6 +215,10 @@ class _V1:
             except OSError:
                 if setting.required:
                     raise
+
+    def _memory_and_swap(self) -> int:
+        text = _read(f"{self._at.get('memory', '')}/memory.memsw.limit_in_bytes").strip()
+        return int(text) if text else -1
 
     def pids(self) -> list[int]:
         directory = self._at.get("pids") or self._directories[0]
