@@ -10,7 +10,6 @@ from argosy.engine.execs import Executions
 from argosy.engine.shim_link import ShimError
 from argosy.errors import Conflict
 from argosy.spec.docker_container import ExecConfig, ExecStart
-from argosy.wire import stdstream
 
 RAW = "application/vnd.docker.raw-stream"
 
@@ -44,13 +43,9 @@ class Execs:
         with connection:
             keys = parameters.detach_keys(config.detach_keys) if config.attach_stdin else b""
             await self._executions.attach(execution, connection, keys, initial)
-            try:
+            # What cannot be executed the shim tells the client.
+            with contextlib.suppress(ShimError):
                 await self._executions.start(execution, body.console_size)
-            except ShimError as error:
-                # The headers are sent: the client reads the reason where it expected output.
-                text = error.message.encode() + b"\r\n"
-                with contextlib.suppress(OSError):
-                    connection.send(text if config.tty else stdstream.frame(stdstream.STDOUT, text))
         return None
 
     async def resize(self, request: Request) -> Response:

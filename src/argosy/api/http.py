@@ -2,15 +2,17 @@
 
 A handler gets a Request and answers in one of three ways. It returns a Response; or it calls
 `request.stream()` and writes as it goes; or it calls `request.hijack()` and takes the connection over,
-as attach and exec do. Whatever it raises becomes an error document. If the client goes away, the
-handler is cancelled.
+as attach and exec do. Whatever it raises becomes an error document. If the client goes away, a
+handler that only reads or streams is cancelled; a change that has begun is carried out.
 """
 
 import asyncio
 import contextlib
+import errno
 import logging
 import select
 import socket
+import sqlite3
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, unquote
@@ -120,7 +122,7 @@ class Request:
             raise InvalidParameter(f"invalid JSON: {error}") from None
 
     def body_source(self) -> "BodySource":
-        """The body for a thread to read from. Nothing else may read it then."""
+        """The body for a thread to read from, nobody else reading it then. Not to be called in that thread."""
         return self._connection.body_source()
 
     async def stream(
@@ -202,6 +204,19 @@ class BodySource:
         self._socket.close()
 
 
+_FULL = (
+    "no space left on device\nThe disk that holds Argosy's data is full: see what takes the room with "
+    "argosy system df, and make some with argosy container prune or argosy image prune."
+)
+
+
+def _is_full(error: BaseException) -> bool:
+    """Whether a full disk is at the bottom of it."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return isinstance(error, sqlite3.OperationalError) and "disk is full" in str(error)
+
+
 Handler = Callable[[Request], Awaitable[Response | None]]
 
 
@@ -221,6 +236,7 @@ class Connection(asyncio.Protocol):
         self._full = False
         self._closed = False
         self._hijacked = False
+        self._only_reads = False
 
     # asyncio's side
 
@@ -243,7 +259,7 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """A client may close its side and still want the answer."""
         self._protocol.receive_data(b"")
-        if self._task is None:
+        if self._task is None or self._is_gone():
             return False
         self._wake_reader()
         return True
@@ -253,11 +269,19 @@ class Connection(asyncio.Protocol):
         self._connections.discard(self)
         self.resume_writing()
         self._wake_reader()
-        if self._task is not None and not self._hijacked:
+        streams = self._protocol.our_state is h11.SEND_BODY
+        if self._task is not None and not self._hijacked and (streams or self._only_reads):
             self._task.cancel()
+
+    def _is_gone(self) -> bool:
+        """A client that has closed both directions, not only its own, shows as a hang-up (unix(7))."""
+        poll = select.poll()
+        poll.register(self._transport.get_extra_info("socket"), 0)
+        return bool(poll.poll(0))
 
     def end(self) -> None:
         """Close without waiting for the client; an answer that is under way is cut off."""
+        self._only_reads = True
         self._transport.abort()
 
     def pause_writing(self) -> None:
@@ -281,6 +305,7 @@ class Connection(asyncio.Protocol):
             self._refuse(str(error))
             return
         if isinstance(event, h11.Request):
+            self._only_reads = event.method in (b"GET", b"HEAD")
             self._task = self.loop.create_task(self._answer(Request(self, event)))
         elif isinstance(event, h11.ConnectionClosed):
             self._transport.close()
@@ -298,13 +323,19 @@ class Connection(asyncio.Protocol):
             try:
                 response = await self._handle(request)
             except ArgosyError as error:
-                response = self._error(request, error.status, str(error))
+                cause = error.__cause__
+                full = cause is not None and _is_full(cause)
+                response = self._error(request, error.status, _FULL if full else str(error))
             except Gone:
                 self._transport.abort()
                 return
             except Exception as error:
-                log.exception("%s %s", request.method, request.path)
-                response = self._error(request, 500, f"{type(error).__name__}: {error}")
+                if _is_full(error):
+                    log.error("%s %s: no space left on device", request.method, request.path)
+                    response = self._error(request, 500, _FULL)
+                else:
+                    log.exception("%s %s", request.method, request.path)
+                    response = self._error(request, 500, f"{type(error).__name__}: {error}")
             if self._hijacked or self._closed:
                 return
             if response is not None:
@@ -338,6 +369,8 @@ class Connection(asyncio.Protocol):
 
     async def _finish(self) -> None:
         """Read what is left of the request, then turn to the next one."""
+        # A thread that read the body may have given up before its end.
+        self._transport.resume_reading()
         while await self.read_body():
             pass
         if self._protocol.our_state is h11.MUST_CLOSE or self._protocol.their_state is h11.MUST_CLOSE:

@@ -104,8 +104,10 @@ class ImageRoutes:
                 hint="Fetch it and import the file: curl … | argosy import -",
             )
 
+        body_source = request.body_source()
+
         def work(report: Callable[[dict[str, Any]], object]) -> None:
-            with closing_source(request.body_source()) as body:
+            with closing_source(body_source) as body:
                 image = self._images.import_(
                     body,
                     repository=request.query.get("repo", ""),
@@ -122,8 +124,10 @@ class ImageRoutes:
         quiet = request.flag("quiet")
         platform = request.query.get("platform") or None
 
+        source = request.body_source()
+
         def work(report: Callable[[dict[str, Any]], object]) -> None:
-            with closing_source(request.body_source()) as body:
+            with closing_source(source) as body:
                 self._images.load(body, progress=report, quiet=quiet, platform=platform)
 
         await _Reply(request).run(self._engine, work)

@@ -41,7 +41,7 @@ def size(request: Request) -> tuple[int, int]:
 
 def tail(text: str) -> int:
     """Lines, -1 for all: what is not a number means all, as in moby."""
-    return int(text) if text.isdigit() else -1
+    return int(text) if text.isdecimal() else -1
 
 
 def moment(request: Request, name: str) -> int:

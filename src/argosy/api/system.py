@@ -119,7 +119,7 @@ class System:
             "OomKillDisable": cgroup.version() == 1,
             "NGoroutines": 0,
             "SystemTime": rfc3339(time.time_ns()),
-            "LoggingDriver": "local",
+            "LoggingDriver": "json-file",
             "CgroupDriver": "cgroupfs",
             "CgroupVersion": str(cgroup.version()),
             "NEventsListener": 0,

@@ -197,7 +197,8 @@ def normalise(host: HostConfig, config: ContainerConfig) -> list[str]:
     host.ipc_mode = host.ipc_mode or "private"
     host.cgroupns_mode = host.cgroupns_mode or "private"
     host.restart_policy.name = host.restart_policy.name or "no"
-    host.log_config.type = host.log_config.type or "local"
+    # Docker's default: clients read the log only of drivers that they know.
+    host.log_config.type = host.log_config.type or "json-file"
     host.log_config.config = host.log_config.config or {}
     host.shm_size = host.shm_size or oci.DEFAULT_SHM
     host.runtime = host.runtime or "argosy"

@@ -19,6 +19,7 @@ from argosy.ids import new_id
 from argosy.spec.docker_container import ExecConfig, ExecInspect, ExecProcess
 from argosy.spec.oci_runtime import Config, Process
 
+_COMPLAINT = "OCI runtime exec failed: exec failed: unable to start container process: "
 # How many executions that have ended are remembered.
 _KEPT = 256
 
@@ -118,13 +119,14 @@ class Executions:
                     "terminal": config.tty,
                     "open_stdin": config.attach_stdin,
                     "stdin_once": True,
+                    "complaint": _COMPLAINT,
                 }
             )
         except ShimError as error:
             execution.running = False
             execution.exit_code = exit_code_of(error.message)
             raise ShimError(
-                f"OCI runtime exec failed: exec failed: unable to start container process: {error.message}",
+                _COMPLAINT + error.message,
                 error.kind,
             ) from None
         finally:

@@ -49,7 +49,7 @@ def parse_port(text: str) -> tuple[int, str]:
     protocol = (protocol or "tcp").lower()
     if protocol not in _KINDS:
         raise InvalidParameter(f"invalid proto: {protocol}")
-    if not number.isdigit() or not 0 < int(number) < 65536:
+    if not number.isascii() or not number.isdigit() or not 0 < int(number) < 65536:
         raise InvalidParameter(f"invalid port specification: {text!r}")
     return int(number), protocol
 
@@ -177,8 +177,8 @@ def who_listens(protocol: str, port: int) -> str:
     inodes.discard("socket:[0]")
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
-            for descriptor in os.scandir(f"/proc/{pid}/fd"):
-                if os.readlink(descriptor.path) in inodes:
+            for descriptor in os.listdir(f"/proc/{pid}/fd"):
+                if os.readlink(f"/proc/{pid}/fd/{descriptor}") in inodes:
                     with open(f"/proc/{pid}/comm") as name:
                         return f"{name.read().strip()} (pid {pid})"
         except OSError:

@@ -7,7 +7,7 @@ engine asks with a number `seq`, and the answer repeats it: `{"seq": 7, …}`, o
 engine → shim
     hello                               → a `known` message for each process, then {"seq", "pid"}
     start   id bundle log open_stdin stdin_once         → {"pid"} once it has exec'd
-    exec    id exec bundle open_stdin                   → {"pid"} once it has exec'd; bundle: its JSON file
+    exec    id exec bundle open_stdin complaint         → {"pid"} once it has exec'd; bundle: its JSON file
     attach  id [exec] stdin stdout stderr detach_keys initial + 1 descriptor → {}
     signal  id [exec] signal                            → {}
     resize  id [exec] height width                      → {}

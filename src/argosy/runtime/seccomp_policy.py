@@ -8,7 +8,7 @@ so that C libraries fall back to clone, whose flags a filter can see.
 import hashlib
 import json
 import os
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from argosy.linux.seccomp import Argument, Rule, compile_filter
 
@@ -121,9 +121,15 @@ def default_policy(capabilities: list[str], machine: str = os.uname().machine) -
 def parse_policy(text: str, capabilities: list[str], machine: str = os.uname().machine) -> Policy:
     """A profile in Docker's JSON form (`--security-opt seccomp=FILE`).
 
-    Raises ValueError for a profile that is no JSON or uses an action that is neither allow nor errno.
+    Raises ValueError for a profile that is none, or uses an action that is neither allow nor errno.
     """
-    document = json.loads(text)
+    try:
+        return _policy(json.loads(text), capabilities, machine)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"not a seccomp profile: {type(error).__name__}: {error}") from None
+
+
+def _policy(document: Any, capabilities: list[str], machine: str) -> Policy:
     architecture = {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
     operators = {
         "SCMP_CMP_NE": "!=",

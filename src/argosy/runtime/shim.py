@@ -47,6 +47,7 @@ class Running:
 
     __slots__ = (
         "cgroup",
+        "complaint",
         "exec",
         "exit",
         "failure",
@@ -69,6 +70,7 @@ class Running:
         self.host_pid = False
         self.log: Writer | None = None
         self.failure: dict[str, str] = {}
+        self.complaint = ""
         self.exit: dict[str, Any] = {}
 
     @property
@@ -345,6 +347,7 @@ class Shim:
                 os.close(end)
         os.set_inheritable(pidfd, False)
         running = Running(key, pid, pidfd, stdio)
+        running.complaint = request.get("complaint", "")
         self._running[key] = running
         for client in self._waiting.pop(key, []):
             self.poller.remove(client.socket.fileno())
@@ -389,6 +392,9 @@ class Shim:
         os.close(running.pidfd)
         del self._running[running.key]
         running.stdio.drain()
+        if running.complaint:
+            # The headers are sent: the client reads the reason where it expected output.
+            running.stdio.tell(f"{running.complaint}{running.failure['error']}\r\n".encode())
         running.stdio.end()
         if running.cgroup:
             cgroup.group(running.cgroup).remove()

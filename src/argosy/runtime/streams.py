@@ -421,6 +421,12 @@ class Stdio:
         if self._log is not None:
             self._log.close()
 
+    def tell(self, text: bytes) -> None:
+        """Something that the process did not say, for the clients only."""
+        for client in self._clients[:]:
+            client.pending += text if self.terminal else _FRAME.pack(STDOUT, len(text)) + text
+            self._flush(client)
+
     def end(self) -> None:
         """Let the clients go, each as soon as it has taken everything."""
         for client in self._clients[:]:

@@ -1,0 +1,132 @@
+"""The same shell scripts, with Docker's command line, on a real dockerd and on our engine."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+
+import base_images
+import pytest
+from engine_fixture import LocalEngine
+
+# The oracle's dockerd has no bridge, so the scripts leave networks alone.
+SCRIPTS = {
+    "output and exit codes": """
+        docker run --rm --network none busybox sh -c 'echo out; exit 3'; echo $?
+        docker run --rm --network none busybox nothing-there; echo $?
+        docker run --rm --network none busybox /etc/passwd; echo $?
+        docker run --rm --network none -u nobody busybox id; echo $?
+        docker run --rm --network none busybox sh -c 'kill -TERM $$; echo survived'; echo $?
+        echo data | docker run --rm -i --network none busybox cat; echo $?
+    """,
+    "the life of a container": """
+        docker create --name one --network none busybox sh -c 'echo hello; sleep 1000' >/dev/null
+        docker ps -a --format '{{.Names}} {{.State}} {{.Image}} {{.Command}}'
+        docker start one; docker ps --format '{{.Names}} {{.State}}'
+        docker exec one sh -c 'echo inside; exit 9'; echo $?
+        docker exec one nothing-there; echo $?
+        docker exec -u nobody -w /tmp -e A=b one sh -c 'id -un; pwd; echo $A'
+        docker logs one
+        docker rm one; echo $?
+        docker pause one; docker ps --format '{{.State}}'; docker exec one true; echo $?; docker unpause one
+        docker stop -t 0 one; docker wait one; docker inspect -f '{{.State.Status}} {{.State.ExitCode}}' one
+        docker stop one; echo $?; docker kill one; echo $?
+        docker rename one two; docker inspect -f '{{.Name}}' two; docker rename two two; echo $?
+        docker rm two; docker ps -aq; docker rm two; echo $?
+    """,
+    "what the container is told": """
+        docker run --rm --network none --hostname inner -e A=1 -w /made busybox sh -c 'hostname; pwd; env | sort'
+        docker run --rm --network none busybox sh -c 'cat /proc/self/status' | grep -E '^(Cap|Seccomp|NoNewPrivs|Groups)'
+        docker run --rm --network none --cap-drop ALL --cap-add KILL busybox grep CapEff /proc/self/status
+        docker run --rm --network none --security-opt no-new-privileges busybox grep NoNew /proc/self/status
+        docker run --rm --network none -u 1234:99 --group-add 7 busybox id
+        docker run --rm --network none --ulimit nofile=123:124 busybox sh -c 'ulimit -n; ulimit -Hn'
+        docker run --rm --network none busybox sh -c 'umask; ls -l /dev | grep -v console | awk "{print \\$1, \\$NF}"'
+        docker run --rm --network none busybox sh -c 'ls -d /proc/kcore /proc/sys; cat /proc/keys | wc -c; ls /sys/firmware'
+        docker run --rm --network none busybox awk '$2 !~ "^/(etc|sys/fs/cgroup|proc/)" {print $2, $3, $4}' /proc/mounts | sed 's/,.*//' | sort
+        docker run --rm --network none busybox sh -c 'cat /etc/hostname | wc -c; head -2 /etc/hosts'
+    """,
+    "limits": """
+        docker run --rm --network none -m 64m busybox cat /sys/fs/cgroup/memory/memory.limit_in_bytes
+        docker run --rm --network none --pids-limit 44 busybox cat /sys/fs/cgroup/pids/pids.max
+        docker run --rm --network none --cpus 0.25 busybox cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us
+        docker run --name hungry --network none -m 16m busybox sh -c 'x=a; while true; do x=$x$x; done'; echo $?
+        docker inspect -f '{{.State.OOMKilled}}' hungry; docker rm hungry
+        docker run --rm --network none -m 1m busybox true; echo $?
+        docker run --rm --network none --cpus 1000 busybox true; echo $?
+    """,
+    "volumes and mounts": """
+        docker volume create data; docker volume create data; docker volume ls -q
+        docker run --rm --network none -v data:/etc busybox sh -c 'touch /etc/made; ls /etc/passwd'
+        docker run --rm --network none -v data:/d:ro busybox sh -c 'ls /d/made; touch /d/x; echo $?'
+        docker run -d --name holder --network none -v data:/d busybox sleep 1000 >/dev/null
+        docker volume rm data >/dev/null; echo $?
+        docker inspect -f '{{range .Mounts}}{{.Type}} {{.Name}} {{.Destination}} {{.RW}}{{end}}' holder
+        docker rm -f holder; docker volume rm data; docker volume inspect data; echo $?
+        docker run --rm --network none --read-only --tmpfs /t busybox sh -c 'touch /x; touch /t/y; ls /t'
+        docker run --rm --network none -v relative:path busybox true; echo $?
+    """,
+    "logs": """
+        docker run --name talk --network none busybox sh -c 'for i in 1 2 3 4 5; do echo $i; done; echo e >&2; printf end'
+        docker logs talk; echo; docker logs -n 2 talk 2>/dev/null; echo; docker logs --tail 0 talk
+        docker logs --until 2001-01-01T00:00:00 talk
+        docker logs -t talk 2>/dev/null | wc -l
+        docker rm talk; docker logs talk; echo $?
+    """,
+    "images": """
+        docker tag busybox other:1; docker images --format '{{.Repository}}:{{.Tag}}' | grep -v oracle | sort
+        docker inspect -f '{{.Config.Cmd}} {{.Os}} {{.Architecture}}' other:1
+        docker rmi other:1; docker rmi other:1; echo $?
+        docker run --name user --network none busybox true; docker tag busybox third
+        docker rmi third; docker rm user
+        docker image inspect nowhere; echo $?
+        docker save busybox | tar -t | grep -E '^(manifest.json|index.json|oci-layout|repositories)$' | sort
+    """,
+    "lists": """
+        docker run -d --name a --network none -l kind=x busybox sleep 1000 >/dev/null
+        docker run --name b --network none -l kind=y busybox sh -c 'exit 4'
+        docker ps --format '{{.Names}}'; docker ps -a --format '{{.Names}}'
+        docker ps -a --filter label=kind=y --format '{{.Names}} {{.Status}}' | sed 's/ About.*\\| [0-9L].* ago//'
+        docker ps -a --filter exited=4 -q | wc -l; docker ps --filter status=exited --format '{{.Names}}'
+        docker ps -a --filter name=a --format '{{.Names}}'; docker ps -a --filter nonsense=1; echo $?
+        docker ps -n 1 --format '{{.Names}}'; docker ps -a --filter ancestor=busybox --format '{{.Names}}'
+        docker container prune -f --filter label=kind=y | grep -c .; docker ps -a --format '{{.Names}}'; docker rm -f a
+    """,
+}
+_HEXADECIMAL = re.compile(r"\b[0-9a-f]{64}\b|\b[0-9a-f]{12}\b")
+
+
+@pytest.fixture(scope="module")
+def ours(shared_engine: LocalEngine) -> Iterator[LocalEngine]:
+    yield shared_engine
+    shared_engine.remove_all()
+
+
+@pytest.fixture(scope="module")
+def dockers_host(oracle: "object", shared_engine: LocalEngine, cache: "os.PathLike[str]") -> str:
+    from pathlib import Path
+
+    host: str = oracle.host  # type: ignore[attr-defined]
+    archive = base_images.archive_of("busybox", Path(cache))
+    docker = shutil.which("docker")
+    assert docker
+    words = base_images.import_arguments("busybox", archive)
+    subprocess.run([docker, "-H", host, *words], check=True, capture_output=True)
+    return host
+
+
+def _run(script: str, host: str, config: str) -> str:
+    environment = {**os.environ, "DOCKER_HOST": host, "DOCKER_CONFIG": config, "LC_ALL": "C"}
+    done = subprocess.run(
+        ["sh", "-c", script], env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    return _HEXADECIMAL.sub("ID", done.stdout)
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_prints_the_same_on_docker_and_on_argosy(
+    name: str, ours: LocalEngine, dockers_host: str, tmp_path: "os.PathLike[str]"
+) -> None:
+    theirs = _run(SCRIPTS[name], dockers_host, os.fspath(tmp_path))
+    assert _run(SCRIPTS[name], ours.host, os.fspath(tmp_path)) == theirs
