@@ -295,6 +295,16 @@ def test_a_published_port_answers_another_host(engine: LocalEngine) -> None:
         subprocess.run(["ip", "netns", "del", name], check=True)
 
 
+def test_apt_works_through_nat(own_engine: LocalEngine) -> None:
+    own_engine.import_base("debian")
+    settings = ("/etc/apt", "/etc/ssl/certs", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates")
+    binds = [word for path in settings if os.path.exists(path) for word in ("-v", f"{path}:{path}:ro")]
+    proxies = [word for name in ("http_proxy", "https_proxy") for word in ("-e", name) if name in os.environ]
+    answer = own_engine.argosy("run", "--rm", *binds, *proxies, "debian", "apt-get", "update", timeout=120)
+    assert answer.code == 0, answer.stderr
+    assert "Reading package lists" in answer.stdout
+
+
 def test_a_port_in_use_is_refused_and_the_holder_named(engine: LocalEngine) -> None:
     with socket.socket() as holder:
         holder.bind(("0.0.0.0", 0))

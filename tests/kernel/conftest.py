@@ -23,9 +23,13 @@ def rootfs(tmp_path: Path) -> Path:
     for name in ("bin", "dev", "etc", "proc", "sys", "tmp"):
         (root / name).mkdir(parents=True)
     shutil.copy(busybox, root / "bin" / "busybox")
-    for name in "cat chmod cut dd echo grep head id ls mkdir readlink sh sleep stat stty true false wc yes".split():
+    for (
+        name
+    ) in "cat chmod cut dd echo grep head id ls mkdir readlink sh sleep stat stty true false wc yes".split():
         (root / "bin" / name).symlink_to("busybox")
-    (root / "etc" / "passwd").write_text("root:x:0:0:root:/root:/bin/sh\nsailor:x:1000:1000::/home/sailor:/bin/sh\n")
+    (root / "etc" / "passwd").write_text(
+        "root:x:0:0:root:/root:/bin/sh\nsailor:x:1000:1000::/home/sailor:/bin/sh\n"
+    )
     (root / "etc" / "group").write_text("root:x:0:\nsailor:x:1000:\ncrew:x:2000:sailor\n")
     return root
 

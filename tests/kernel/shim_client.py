@@ -9,6 +9,7 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -199,7 +200,12 @@ class ShimClient:
         path.write_text(
             json.dumps({"process": document["process"], "cgroup": document["linux"]["cgroupsPath"]})
         )
-        request = {"id": identifier, "exec": exec_id, "bundle": os.fspath(path), "terminal": terminal}
+        request: dict[str, Any] = {
+            "id": identifier,
+            "exec": exec_id,
+            "bundle": os.fspath(path),
+            "terminal": terminal,
+        }
         pid = self.ask("exec", **request, open_stdin=True, stdin_once=True)["pid"]
         assert isinstance(pid, int)
         return pid
@@ -216,17 +222,17 @@ class ShimClient:
         initial: bytes = b"",
     ) -> Attached:
         ours, theirs = socket.socketpair()
-        with theirs:
+        with theirs, tempfile.TemporaryFile(buffering=0) as sent:
+            sent.write(initial)
             self.ask(
                 "attach",
-                (theirs.fileno(),),
+                (theirs.fileno(), sent.fileno()),
                 id=identifier,
                 exec=exec_id,
                 stdin=stdin,
                 stdout=stdout,
                 stderr=stderr,
                 detach_keys=base64.b64encode(keys).decode(),
-                initial=base64.b64encode(initial).decode(),
             )
         self._clients.append(ours)
         return Attached(ours)

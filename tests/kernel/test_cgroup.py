@@ -100,7 +100,9 @@ def test_a_group_with_a_process_in_it_is_not_removed(
 
 def test_limits_are_the_kernels_then(parent: str) -> None:
     group = cgroup.group(f"{parent}/c")
-    group.create({"memory": {"limit": 64 << 20, "swap": 64 << 20}, "pids": {"limit": 33}, "cpu": {"shares": 512}})
+    group.create(
+        {"memory": {"limit": 64 << 20, "swap": 64 << 20}, "pids": {"limit": 33}, "cpu": {"shares": 512}}
+    )
     stats = group.stats()
     assert stats["memory"]["limit"] == 64 << 20
     assert stats["pids"]["limit"] == 33

@@ -125,7 +125,7 @@ def _container(port: int) -> tuple[int, int]:
         with socket.create_server(("0.0.0.0", port)) as listener:
             os.write(tell, b"2")
             while True:
-                readable, _, _ = select.select([listener, wait], [], [])
+                readable, _, _ = select.select([listener.fileno(), wait], [], [])
                 if wait in readable:
                     os._exit(0)
                 peer, address = listener.accept()

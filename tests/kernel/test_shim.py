@@ -257,6 +257,13 @@ def test_input_that_came_with_the_request_is_input(shim: ShimClient) -> None:
     assert client.streams() == {STDOUT: b"early late"}
 
 
+def test_any_amount_of_input_may_have_come_with_the_request(shim: ShimClient) -> None:
+    client = shim.attach("c", initial=bytes(1 << 20))
+    shim.start("c", "wc", "-c", open_stdin=True, stdin_once=True)
+    client.end_input()
+    assert client.streams() == {STDOUT: b"1048576\n"}
+
+
 def test_a_lot_of_input_and_output_at_once_is_all_relayed(shim: ShimClient) -> None:
     client = shim.attach("c")
     shim.start("c", "cat", open_stdin=True, stdin_once=True)
@@ -387,7 +394,9 @@ def test_a_log_that_cannot_be_opened_is_an_error(shim: ShimClient, tmp_path: Pat
 def test_a_further_process_shares_the_containers_world(shim: ShimClient) -> None:
     first = shim.start("c", "sleep", "60")
     client = shim.attach("c", "e")
-    shim.exec("c", "e", "sh", "-c", "hostname 2>/dev/null; cat /proc/1/comm; readlink /proc/self/ns/net; exit 5")
+    shim.exec(
+        "c", "e", "sh", "-c", "hostname 2>/dev/null; cat /proc/1/comm; readlink /proc/self/ns/net; exit 5"
+    )
     lines = client.streams()[STDOUT].decode().split()
     assert lines[-2:] == ["sleep", os.readlink(f"/proc/{first}/ns/net")]
     assert shim.exit_of("c", "e")["status"] == 5
@@ -488,7 +497,18 @@ def test_the_root_of_the_host_cannot_be_reached(shim: ShimClient) -> None:
 
 def test_the_usual_devices_are_there(shim: ShimClient) -> None:
     listed = text(shim, "ls", "/dev").split()
-    assert set(listed) >= {"null", "zero", "full", "random", "urandom", "tty", "ptmx", "fd", "stdin", "stdout"}
+    assert set(listed) >= {
+        "null",
+        "zero",
+        "full",
+        "random",
+        "urandom",
+        "tty",
+        "ptmx",
+        "fd",
+        "stdin",
+        "stdout",
+    }
 
 
 def test_a_user_keeps_no_capabilities_and_has_its_groups(shim: ShimClient) -> None:
@@ -500,7 +520,13 @@ def test_a_user_keeps_no_capabilities_and_has_its_groups(shim: ShimClient) -> No
 def test_capabilities_are_those_that_were_given(shim: ShimClient) -> None:
     lines = text(shim, "grep", "Cap", "/proc/self/status").split()
     given = f"{1 << 18:016x}"
-    expected = {"CapInh:": "0" * 16, "CapPrm:": given, "CapEff:": given, "CapBnd:": given, "CapAmb:": "0" * 16}
+    expected = {
+        "CapInh:": "0" * 16,
+        "CapPrm:": given,
+        "CapEff:": given,
+        "CapBnd:": given,
+        "CapAmb:": "0" * 16,
+    }
     assert dict(zip(lines[::2], lines[1::2], strict=True)) == expected
 
 
@@ -510,7 +536,10 @@ def test_no_new_privileges_is_set_on_request(shim: ShimClient) -> None:
 
 
 def test_masked_paths_are_empty_and_read_only_paths_are_read_only(shim: ShimClient) -> None:
-    linux = {"maskedPaths": ["/proc/scsi", "/proc/keys", "/nowhere"], "readonlyPaths": ["/proc/sys", "/nowhere"]}
+    linux = {
+        "maskedPaths": ["/proc/scsi", "/proc/keys", "/nowhere"],
+        "readonlyPaths": ["/proc/sys", "/nowhere"],
+    }
     program = "ls /proc/scsi; cat /proc/keys; echo 1 > /proc/sys/kernel/domainname || echo refused"
     assert text(shim, "sh", "-c", program, linux=linux) == "refused\n"
 
@@ -534,7 +563,12 @@ def test_a_bind_mount_can_be_read_only(shim: ShimClient, tmp_path: Path) -> None
     (tmp_path / "shared").mkdir()
     (tmp_path / "shared" / "f").write_text("seen\n")
     configured = shim.configuration("c")["mounts"]
-    bind = {"destination": "/m", "type": "bind", "source": os.fspath(tmp_path / "shared"), "options": ["rbind", "ro"]}
+    bind = {
+        "destination": "/m",
+        "type": "bind",
+        "source": os.fspath(tmp_path / "shared"),
+        "options": ["rbind", "ro"],
+    }
     program = "cat /m/f; echo x > /m/g || echo refused"
     assert text(shim, "sh", "-c", program, mounts=[*configured, bind]) == "seen\nrefused\n"
 

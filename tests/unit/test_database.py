@@ -20,7 +20,6 @@ def database(tmp_path: Path) -> Iterator[Database]:
     opened.close()
 
 
-
 def insert(database: Database, value: int, *, durable: bool = True) -> "Future[int]":
     def write(connection: Connection) -> int:
         return connection.execute("INSERT INTO t VALUES (?)", (value,)).rowcount

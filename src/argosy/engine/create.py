@@ -161,7 +161,7 @@ def merge(config: ContainerConfig, image: ImageRecord, identifier: str) -> Conta
     entrypoint, command = config.entrypoint, config.cmd
     config.cmd = _words(command) or None
     if not _words(entrypoint):
-        if not config.cmd and entrypoint is None:
+        if not config.cmd:
             config.cmd = list(given.cmd) if given.cmd else None
         if entrypoint is None:
             config.entrypoint = list(given.entrypoint) if given.entrypoint else None
@@ -171,15 +171,15 @@ def merge(config: ContainerConfig, image: ImageRecord, identifier: str) -> Conta
         config.entrypoint = None
     if not config.stop_signal and given.stop_signal:
         config.stop_signal = given.stop_signal
-    if config.healthcheck in (None, UNSET) and given.healthcheck is not None:
-        check = given.healthcheck
+    if given.healthcheck is not None:
+        check, own = given.healthcheck, config.healthcheck or Healthcheck()
         config.healthcheck = Healthcheck(
-            list(check.test or []),
-            check.interval,
-            check.timeout,
-            check.start_period,
-            check.start_interval,
-            check.retries,
+            own.test or list(check.test or []),
+            own.interval or check.interval,
+            own.timeout or check.timeout,
+            own.start_period or check.start_period,
+            own.start_interval or check.start_interval,
+            own.retries or check.retries,
         )
     return config
 

@@ -108,7 +108,7 @@ def _by_port(container: Container, values: list[str], *, published: bool) -> boo
     for value in values:
         text, _, protocol = value.partition("/")
         first, _, last = text.partition("-")
-        if not first.isdigit() or (last and not last.isdigit()):
+        if not first.isdecimal() or (last and not last.isdecimal()):
             raise InvalidParameter(f"invalid filter: invalid port {value!r}")
         wanted = range(int(first), int(last or first) + 1)
         if any(port in wanted and kind == (protocol or "tcp") for port, kind in ports):

@@ -124,7 +124,7 @@ class Reader:
         """What is there beyond what was read, up to a megabyte; empty when there is nothing new."""
         parts: list[bytes] = []
         size = 0
-        while self._files and size < _BATCH and not self.done:
+        while size < _BATCH and not self.done and (self._files or self._rotated()):
             advanced = False
             for frame in self._frames(self._files[0]):
                 advanced = True
@@ -151,8 +151,6 @@ class Reader:
         if self._query.until and frame.time > self._query.until:
             self.done = True
             return b""
-        if frame.time < self._query.since:
-            return b""
         if self._skip_lines and frame.stream in self._query.streams:
             lines = _split(frame.payload)
             skipped = min(self._skip_lines, len(lines))
@@ -161,6 +159,9 @@ class Reader:
             if not rest:
                 return b""
             frame = frame._replace(payload=rest)
+        # After the tail has been counted off: of its lines, those that are new enough (as moby does).
+        if frame.time < self._query.since:
+            return b""
         return self._renderer.render(frame)
 
     def _rotated(self) -> bool:

@@ -31,10 +31,11 @@ class Planned(NamedTuple):
 def plan(config: ContainerConfig, host: HostConfig, image_volumes: list[str]) -> list[Planned]:
     """Raises InvalidParameter in Docker's words."""
     planned: dict[str, Planned] = {}
+    tmpfs = set(tmpfs_mounts(host))
 
     def add(item: Planned) -> None:
         target = item.point.destination
-        if target in planned or target in (host.tmpfs or {}):
+        if target in planned or target in tmpfs:
             raise InvalidParameter(f"Duplicate mount point: {target}")
         planned[target] = item
 
@@ -44,10 +45,9 @@ def plan(config: ContainerConfig, host: HostConfig, image_volumes: list[str]) ->
     for spec in mounts:
         if spec.type != "tmpfs":
             add(_from_spec(spec))
-    taken = {spec.target for spec in mounts} | set(host.tmpfs or {})
     for target in [*(config.volumes or {}), *image_volumes]:
         target = _clean(target)
-        if target not in planned and target not in taken:
+        if target not in planned and target not in tmpfs:
             planned[target] = _anonymous(target)
     return list(planned.values())
 

@@ -110,19 +110,25 @@ class ShimLink:
         initial: bytes,
     ) -> None:
         """Hand a client's connection over; the caller's copy may be closed afterwards."""
-        await self.ask(
-            {
-                "op": "attach",
-                "id": container,
-                "exec": exec_id,
-                "stdin": stdin,
-                "stdout": stdout,
-                "stderr": stderr,
-                "detach_keys": base64.b64encode(detach_keys).decode(),
-                "initial": base64.b64encode(initial).decode(),
-            },
-            (connection.fileno(),),
-        )
+        # As a file, since a message holds less than a client may have sent.
+        sent = os.memfd_create("initial", os.MFD_CLOEXEC)
+        try:
+            os.write(sent, initial)
+            answer = self.ask(
+                {
+                    "op": "attach",
+                    "id": container,
+                    "exec": exec_id,
+                    "stdin": stdin,
+                    "stdout": stdout,
+                    "stderr": stderr,
+                    "detach_keys": base64.b64encode(detach_keys).decode(),
+                },
+                (connection.fileno(), sent),
+            )
+        finally:
+            os.close(sent)
+        await answer
 
     async def signal(self, container: str, exec_id: str, number: int) -> None:
         """Raises Conflict when the process is gone."""

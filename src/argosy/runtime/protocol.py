@@ -8,7 +8,8 @@ engine → shim
     hello                               → a `known` message for each process, then {"seq", "pid"}
     start   id bundle log open_stdin stdin_once         → {"pid"} once it has exec'd
     exec    id exec bundle open_stdin complaint         → {"pid"} once it has exec'd; bundle: its JSON file
-    attach  id [exec] stdin stdout stderr detach_keys initial + 1 descriptor → {}
+    attach  id [exec] stdin stdout stderr detach_keys   → {}; + 2 descriptors: the client's connection,
+                                                        and a file with what it has sent already
     signal  id [exec] signal                            → {}
     resize  id [exec] height width                      → {}
     release id [exec]                                   the exit is stored; the shim may forget it

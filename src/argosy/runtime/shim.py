@@ -266,7 +266,7 @@ class Shim:
             stdout=request["stdout"],
             stderr=request["stderr"],
             detach_keys=base64.b64decode(request.get("detach_keys", "")),
-            initial=base64.b64decode(request.get("initial", "")),
+            initial=os.pread(descriptors[0], os.fstat(descriptors[0]).st_size, 0),
         )
         running = self._running.get(key)
         if running is not None and not running.stdio.closed:

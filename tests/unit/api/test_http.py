@@ -267,7 +267,9 @@ def test_a_stream_sends_its_headers_at_once_and_what_follows_as_it_comes(tmp_pat
         status, headers = await client.head()
         assert (status, headers["transfer-encoding"]) == (200, "chunked")
         go.set()
-        assert await client.reader.readuntil(b"raw\r\n0\r\n\r\n") == b'9\r\n{"n":1}\r\n\r\n3\r\nraw\r\n0\r\n\r\n'
+        assert (
+            await client.reader.readuntil(b"raw\r\n0\r\n\r\n") == b'9\r\n{"n":1}\r\n\r\n3\r\nraw\r\n0\r\n\r\n'
+        )
         await client.send(request())
         assert (await client.answer())[2] == b'{"n":1}\r\nraw'
 
@@ -308,7 +310,9 @@ def test_a_slow_client_holds_the_stream_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("upgrade", ["", "tcp"])
-def test_a_hijacked_connection_belongs_to_the_handler_with_all_that_came(tmp_path: Path, upgrade: str) -> None:
+def test_a_hijacked_connection_belongs_to_the_handler_with_all_that_came(
+    tmp_path: Path, upgrade: str
+) -> None:
     taken: list[bytes] = []
 
     async def hijack(request: Request) -> None:

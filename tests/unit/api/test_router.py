@@ -60,7 +60,9 @@ def test_a_version_before_the_path_is_taken_off_and_kept() -> None:
     assert ask(ROUTES, "GET", "/v1.51/containers/v1.5/json") == "inspect {'id': 'v1.5'} (1, 51)"
 
 
-@pytest.mark.parametrize(("version", "reason"), [("1.23", "too old"), ("1.99", "too new"), ("2.0", "too new")])
+@pytest.mark.parametrize(
+    ("version", "reason"), [("1.23", "too old"), ("1.99", "too new"), ("2.0", "too new")]
+)
 def test_a_version_that_is_not_spoken_is_refused_with_the_reason(version: str, reason: str) -> None:
     with pytest.raises(InvalidParameter, match=f"client version {version} is {reason}"):
         ask(ROUTES, "GET", f"/v{version}/containers/json")

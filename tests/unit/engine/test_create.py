@@ -6,7 +6,7 @@ from msgspec import UNSET
 
 from argosy.engine import oci
 from argosy.engine.create import log_limits, merge, normalise
-from argosy.errors import InvalidParameter, NotFound
+from argosy.errors import InvalidParameter
 from argosy.spec import oci_image
 from argosy.spec.docker_container import (
     ContainerConfig,
@@ -140,7 +140,10 @@ def test_nothing_is_masked_for_the_privileged_or_on_request() -> None:
         ({"uts_mode": "x"}, "invalid UTS mode: x"),
         ({"security_opt": ["magic=1"]}, "invalid --security-opt: 'magic=1'"),
         ({"extra_hosts": ["x"]}, 'bad format for add-host: "x"'),
-        ({"auto_remove": True, "restart_policy": RestartPolicy("always")}, "can't create 'AutoRemove' container"),
+        (
+            {"auto_remove": True, "restart_policy": RestartPolicy("always")},
+            "can't create 'AutoRemove' container",
+        ),
         ({"log_config": LogConfig("syslog")}, 'plugin "syslog" not found'),
     ],
 )
@@ -149,9 +152,7 @@ def test_what_cannot_work_is_refused_in_dockers_words(host: dict[str, Any], mess
         normal(**host)
 
 
-def test_a_network_that_is_not_there_is_not_found() -> None:
-    with pytest.raises(NotFound, match="network nowhere not found"):
-        normal(network_mode="nowhere")
+def test_the_network_of_another_container_can_be_shared() -> None:
     assert normal(network_mode="container:web").network_mode == "container:web"
 
 
@@ -167,7 +168,9 @@ def test_a_published_port_is_exposed() -> None:
 
 def test_ports_published_in_the_hosts_network_are_warned_of() -> None:
     host = HostConfig(network_mode="host", port_bindings={"80/tcp": []})
-    assert normalise(host, ContainerConfig()) == ["Published ports are discarded when using host network mode"]
+    assert normalise(host, ContainerConfig()) == [
+        "Published ports are discarded when using host network mode"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -179,11 +182,15 @@ def test_ports_published_in_the_hosts_network_are_warned_of() -> None:
         ({"compress": "true", "labels": "a"}, (20 << 20, 5)),
     ],
 )
-def test_the_size_of_logs_is_chosen_by_log_options(options: dict[str, str], expected: tuple[int, int]) -> None:
+def test_the_size_of_logs_is_chosen_by_log_options(
+    options: dict[str, str], expected: tuple[int, int]
+) -> None:
     assert log_limits(LogConfig("json-file", options)) == expected
 
 
-@pytest.mark.parametrize("options", [{"max-size": "x"}, {"max-file": "x"}, {"max-file": "0"}, {"colour": "1"}])
+@pytest.mark.parametrize(
+    "options", [{"max-size": "x"}, {"max-file": "x"}, {"max-file": "0"}, {"colour": "1"}]
+)
 def test_log_options_that_make_no_sense_are_refused(options: dict[str, str]) -> None:
     with pytest.raises(InvalidParameter):
         log_limits(LogConfig("json-file", options))

@@ -12,10 +12,17 @@ from .samples import container
 
 DATA = MountPoint("volume", "/v/data", "/data", name="data")
 WEB = container(
-    "web", "a1" * 32, created=30, ports=[("0.0.0.0", 8080, "tcp", 80)], labels={"tier": "front"}, exposed=["53/udp"]
+    "web",
+    "a1" * 32,
+    created=30,
+    ports=[("0.0.0.0", 8080, "tcp", 80)],
+    labels={"tier": "front"},
+    exposed=["53/udp"],
 )
 DB = container("db", "b2" * 32, created=20, mounts=[DATA], network_mode="host", status=Status.PAUSED)
-JOB = container("job", "c3" * 32, created=10, status=Status.EXITED, exit_code=3, labels={"tier": "", "x": "y"})
+JOB = container(
+    "job", "c3" * 32, created=10, status=Status.EXITED, exit_code=3, labels={"tier": "", "x": "y"}
+)
 NEW = container("new", "d4" * 32, created=5, status=Status.CREATED)
 ALL = [WEB, DB, JOB, NEW]
 
@@ -74,7 +81,14 @@ def test_asking_for_a_status_shows_what_does_not_run() -> None:
 
 @pytest.mark.parametrize(
     "filters",
-    [{"colour": ["red"]}, {"status": ["sunk"]}, {"exited": ["x"]}, {"name": ["["]}, {"publish": ["²"]}, {"expose": ["x"]}],
+    [
+        {"colour": ["red"]},
+        {"status": ["sunk"]},
+        {"exited": ["x"]},
+        {"name": ["["]},
+        {"publish": ["²"]},
+        {"expose": ["x"]},
+    ],
 )
 def test_a_filter_that_makes_no_sense_is_refused(filters: dict[str, list[str]]) -> None:
     with pytest.raises(InvalidParameter, match="invalid filter"):

@@ -61,7 +61,9 @@ def test_a_container_that_never_ran_has_no_log(tmp_path: Path) -> None:
     assert everything(tmp_path) == everything(tmp_path, tail=5) == b""
 
 
-FRAMES = st.lists(st.sampled_from([b"a\n", b"bc", b"d\ne\n", b"f\ng", b"\n", b"\n\nh\n", b"x\r\ny"]), max_size=9)
+FRAMES = st.lists(
+    st.sampled_from([b"a\n", b"bc", b"d\ne\n", b"f\ng", b"\n", b"\n\nh\n", b"x\r\ny"]), max_size=9
+)
 
 
 @quick
@@ -74,7 +76,9 @@ def test_the_tail_is_the_last_lines_however_they_were_written(
     write(directory, *((STDOUT, payload) for payload in payloads))
     lines = b"".join(payloads).split(b"\n")
     lines = [line + b"\n" for line in lines[:-1]] + ([lines[-1]] if lines[-1] else [])
-    assert everything(directory, tail=tail) == b"".join(lines[len(lines) - tail if tail < len(lines) else 0 :])
+    assert everything(directory, tail=tail) == b"".join(
+        lines[len(lines) - tail if tail < len(lines) else 0 :]
+    )
 
 
 def test_the_tail_reaches_into_the_files_before(tmp_path: Path) -> None:
@@ -158,9 +162,10 @@ def test_rotation_loses_nothing_for_a_reader_that_keeps_up(tmp_path: Path, files
 
 
 def test_a_log_of_one_file_that_begins_anew_is_read_anew(tmp_path: Path) -> None:
-    writer = Writer(os.fspath(tmp_path), 60, 1)
+    writer = Writer(os.fspath(tmp_path), 50, 1)
     opened = reader(tmp_path)
     writer.write(STDOUT, b"a long line\n")
+    assert opened.read() == b"a long line\n"
     writer.write(STDOUT, b"another\n")
     assert opened.read() == b"another\n"
     writer.write(STDOUT, b"x\n")

@@ -30,7 +30,12 @@ def test_a_path_and_a_target_are_a_bind_mount() -> None:
 
 def test_a_name_and_a_target_are_a_volume() -> None:
     found = parse_bind("data:/data")
-    assert (found.point.type, found.point.name, found.volume, found.copy_up) == ("volume", "data", "data", True)
+    assert (found.point.type, found.point.name, found.volume, found.copy_up) == (
+        "volume",
+        "data",
+        "data",
+        True,
+    )
 
 
 def test_a_bare_target_is_an_anonymous_volume() -> None:
@@ -39,7 +44,12 @@ def test_a_bare_target_is_an_anonymous_volume() -> None:
 
 @pytest.mark.parametrize(
     ("mode", "rw", "propagation"),
-    [("ro", False, "rprivate"), ("rw", True, "rprivate"), ("ro,rslave", False, "rslave"), ("z", True, "rprivate")],
+    [
+        ("ro", False, "rprivate"),
+        ("rw", True, "rprivate"),
+        ("ro,rslave", False, "rslave"),
+        ("z", True, "rprivate"),
+    ],
 )
 def test_a_mode_says_how_a_bind_is_mounted(mode: str, rw: bool, propagation: str) -> None:
     point = parse_bind(f"/a:/b:{mode}").point

@@ -21,7 +21,9 @@ V1_FILES = {
     "blkio": "blkio.weight",
     "devices": "devices.allow devices.deny",
 }
-V2_FILES = "memory.max memory.swap.max memory.low cpu.weight cpu.max cpuset.cpus cpuset.mems pids.max io.weight"
+V2_FILES = (
+    "memory.max memory.swap.max memory.low cpu.weight cpu.max cpuset.cpus cpuset.mems pids.max io.weight"
+)
 
 
 @pytest.fixture
@@ -85,7 +87,9 @@ def test_the_out_of_memory_killer_is_switched_off_on_request(v1: Path) -> None:
 
 
 def test_cpu_time_is_shares_period_and_quota_on_version_1(v1: Path) -> None:
-    cgroup.group("/g").update({"cpu": {"shares": 512, "period": 50000, "quota": 25000, "cpus": "0", "mems": "0"}})
+    cgroup.group("/g").update(
+        {"cpu": {"shares": 512, "period": 50000, "quota": 25000, "cpus": "0", "mems": "0"}}
+    )
     assert written(v1 / "cpu" / "g") == {
         "cpu.shares": "512",
         "cpu.cfs_period_us": "50000",

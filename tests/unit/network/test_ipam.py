@@ -9,7 +9,9 @@ from argosy.network.ipam import DEFAULT_POOLS, AddressPool, choose_subnet, mac_o
 
 SUBNET, GATEWAY = IPv4Network("10.9.0.0/28"), IPv4Address("10.9.0.1")
 ADDRESSES = st.integers(0, 2**32 - 1).map(IPv4Address)
-NETWORKS = st.tuples(st.integers(0, 2**32 - 1), st.integers(1, 32)).map(lambda t: IPv4Network(t, strict=False))
+NETWORKS = st.tuples(st.integers(0, 2**32 - 1), st.integers(1, 32)).map(
+    lambda t: IPv4Network(t, strict=False)
+)
 
 
 @pytest.fixture

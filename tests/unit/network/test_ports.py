@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 
 from argosy.errors import InvalidParameter
 from argosy.network import ports
-from argosy.network.ports import ANY, Binding, PortHolder, PortTaken, Wanted, parse_port, parse_wanted, who_listens
+from argosy.network.ports import (
+    ANY,
+    Binding,
+    PortHolder,
+    PortTaken,
+    Wanted,
+    parse_port,
+    parse_wanted,
+    who_listens,
+)
 
 LOOPBACK = IPv4Address("127.0.0.1")
 
@@ -51,7 +60,11 @@ def test_what_is_no_port_is_refused(text: str) -> None:
         parse_port(text)
 
 
-@given(st.text(max_size=8), st.text(alphabet="0123456789.:", max_size=8), st.text(alphabet="0123456789-²", max_size=12))
+@given(
+    st.text(max_size=8),
+    st.text(alphabet="0123456789.:", max_size=8),
+    st.text(alphabet="0123456789-²", max_size=12),
+)
 def test_what_is_wanted_is_understood_or_refused(port: str, address: str, host_port: str) -> None:
     try:
         wanted = parse_wanted(port, address, host_port)
@@ -117,7 +130,9 @@ def test_of_a_range_the_first_free_port_is_taken(holder: PortHolder) -> None:
     wanted = Wanted(ANY, first, first + 2, "tcp", 80)
     held = [holder.hold(name, [wanted])[0].host_port for name in "abc"]
     assert held == [first, first + 1, first + 2]
-    with pytest.raises(PortTaken, match=f"Bind for 0.0.0.0:{first}-{first + 2} failed: port is already allocated"):
+    with pytest.raises(
+        PortTaken, match=f"Bind for 0.0.0.0:{first}-{first + 2} failed: port is already allocated"
+    ):
         holder.hold("d", [wanted])
 
 
@@ -125,7 +140,9 @@ def test_who_wants_a_port_of_another_container_is_told_which(holder: PortHolder)
     port = free_port()
     wanted = Wanted(ANY, port, port, "tcp", 80)
     holder.hold("web", [wanted])
-    with pytest.raises(PortTaken, match=f"Bind for 0.0.0.0:{port} failed: port is already allocated") as refused:
+    with pytest.raises(
+        PortTaken, match=f"Bind for 0.0.0.0:{port} failed: port is already allocated"
+    ) as refused:
         holder.hold("other", [wanted])
     assert "Container web publishes" in refused.value.hint
     assert refused.value.status == 500

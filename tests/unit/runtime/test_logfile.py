@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from argosy.runtime import logfile
 from argosy.runtime.logfile import STDERR, STDOUT, Frame, Writer, path_of, position_of_tail, read_frames
 
-FRAMES = st.lists(st.tuples(st.sampled_from([STDOUT, STDERR]), st.binary(min_size=1, max_size=40)), max_size=12)
+FRAMES = st.lists(
+    st.tuples(st.sampled_from([STDOUT, STDERR]), st.binary(min_size=1, max_size=40)), max_size=12
+)
 quick = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -142,7 +144,9 @@ def test_what_a_full_disk_swallows_is_counted_and_leaves_no_torn_frame(tmp_path:
     assert payloads(directory) == [(STDOUT, b"before"), (STDOUT, b"after")]
 
 
-LINES = st.lists(st.tuples(st.sampled_from([STDOUT, STDERR]), st.sampled_from([b"a\n", b"b", b"c\nd\n", b"e\nf"])))
+LINES = st.lists(
+    st.tuples(st.sampled_from([STDOUT, STDERR]), st.sampled_from([b"a\n", b"b", b"c\nd\n", b"e\nf"]))
+)
 
 
 @quick
@@ -154,9 +158,14 @@ def test_at_least_the_wanted_lines_follow_the_tails_position(
     write(directory, frames)
     descriptor = os.open(path_of(directory), os.O_RDONLY)
     start = position_of_tail(descriptor, wanted, streams)
-    followed = b"".join(frame.payload for _, frame in read_frames(descriptor, start) if frame.stream in streams)
+    followed = b"".join(
+        frame.payload for _, frame in read_frames(descriptor, start) if frame.stream in streams
+    )
     everything = b"".join(payload for stream, payload in frames if stream in streams)
     os.close(descriptor)
     assert everything.endswith(followed)
-    assert followed.splitlines()[-wanted or len(followed) :] == everything.splitlines()[-wanted or len(everything) :]
+    assert (
+        followed.splitlines()[-wanted or len(followed) :]
+        == everything.splitlines()[-wanted or len(everything) :]
+    )
     assert len(followed.splitlines()) >= min(wanted, len(everything.splitlines()))

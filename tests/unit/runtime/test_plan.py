@@ -21,6 +21,7 @@ ENDPOINT: Endpoint = {
     "mtu": 1500,
     "addresses": ["10.0.0.2/24"],
     "gateway": "10.0.0.1",
+    "hairpin": False,
 }
 
 
@@ -29,7 +30,9 @@ def config(**changes: Any) -> Config:
         "process": {"args": ["true"], "cwd": "/"},
         "root": {"path": "/r"},
         "mounts": [],
-        "linux": {"namespaces": [{"type": kind} for kind in ("mount", "pid", "network", "ipc", "uts", "cgroup")]},
+        "linux": {
+            "namespaces": [{"type": kind} for kind in ("mount", "pid", "network", "ipc", "uts", "cgroup")]
+        },
         "argosy": {},
     }
     for name, value in changes.items():
@@ -109,7 +112,9 @@ def test_privileges_are_dropped_right_before_the_program_which_comes_last(proces
     steps = plan.plan_credentials(process)  # type: ignore[arg-type]
     assert kinds(steps) == [op.BecomeUser, op.Exec]
     assert steps[1] == op.Exec(tuple(process["args"]))
-    assert not any(isinstance(step, (op.Exec, op.BecomeUser)) for step in plan.plan_init(config(process=process)))
+    assert not any(
+        isinstance(step, (op.Exec, op.BecomeUser)) for step in plan.plan_init(config(process=process))
+    )
 
 
 def test_the_group_is_joined_before_its_namespace_is_made() -> None:
@@ -152,7 +157,15 @@ def test_devices_are_made_as_soon_as_dev_is_mounted() -> None:
     own = {"path": "/dev/fuse", "type": "c", "major": 10, "minor": 229}
     steps = plan.plan_init(config(mounts=mounts, linux={"devices": [own]}))
     made = [step.device["path"] for step in steps if isinstance(step, op.MakeDevice)]
-    assert made == ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/fuse"]
+    assert made == [
+        "/dev/null",
+        "/dev/zero",
+        "/dev/full",
+        "/dev/random",
+        "/dev/urandom",
+        "/dev/tty",
+        "/dev/fuse",
+    ]
     described = [step.describe() for step in steps]
     assert described.index("mount tmpfs on /dev") < described.index("make device /dev/null")
     assert described.index("make device /dev/fuse") < described.index("mount devpts on /dev/pts")

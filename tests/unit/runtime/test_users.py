@@ -21,7 +21,13 @@ PASSWD = [
 ]
 GROUP = [
     line.split(":")
-    for line in ("root:x:0:root", "sailors:x:1001:", "crew:x:2000:sailor,root", "deck:x:2001:sailor", "broken")
+    for line in (
+        "root:x:0:root",
+        "sailors:x:1001:",
+        "crew:x:2000:sailor,root",
+        "deck:x:2001:sailor",
+        "broken",
+    )
 ]
 
 
@@ -49,7 +55,9 @@ def test_a_name_made_of_digits_comes_before_the_number() -> None:
     assert find("2000").uid == 55
 
 
-@pytest.mark.parametrize(("spec", "gid"), [("sailor:crew", 2000), ("sailor:77", 77), ("1000:0", 0), (":crew", 2000)])
+@pytest.mark.parametrize(
+    ("spec", "gid"), [("sailor:crew", 2000), ("sailor:77", 77), ("1000:0", 0), (":crew", 2000)]
+)
 def test_a_group_that_is_given_replaces_all_memberships(spec: str, gid: int) -> None:
     identity = find(spec)
     assert (identity.gid, identity.groups) == (gid, [gid])
