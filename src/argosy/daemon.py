@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import fcntl
+import gc
 import logging
 import os
 import signal
@@ -74,6 +75,10 @@ async def _serve(settings: Settings) -> None:
     await Supervisor(engine).begin()
     server = Server(engine)
     await server.listen(list(settings.hosts) or [f"unix://{settings.socket}"], settings.group)
+    # What is there now stays: collections need not look at it, and can be rarer.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
     log.info("argosyd %s is ready", __version__)
     _tell_systemd_ready()
     await stopping.wait()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -29,6 +30,8 @@ BROKEN_PIPE = 141
 
 def main() -> NoReturn:
     """The program's entry. It skips the interpreter's teardown, which nothing here needs."""
+    # Imports alone would set off several collections, of which none finds anything.
+    gc.set_threshold(50_000)
     code = run(sys.argv[1:])
     try:
         sys.stdout.flush()

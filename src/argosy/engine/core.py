@@ -16,6 +16,7 @@ from argosy.engine.networks import Networks
 from argosy.engine.settings import Settings
 from argosy.engine.shim_link import ShimLink
 from argosy.image import Images, ImageUser
+from argosy.image.placement import spread_subdirectories
 from argosy.volume.store import VolumeStore
 
 log = logging.getLogger("argosy")
@@ -35,6 +36,7 @@ class Engine:
             settings.rootfs,
         ):
             os.makedirs(directory, mode=0o711, exist_ok=True)
+        spread_subdirectories(settings.containers)
         self.settings = settings
         self.database = Database(os.path.join(settings.root, "argosy.db"))
         self.events = Events()

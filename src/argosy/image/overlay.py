@@ -29,7 +29,7 @@ from argosy.image import whiteout
 from argosy.image.durability import sync_filesystem
 from argosy.image.layer_apply import Applied, apply_layer, count, inherit_attributes
 from argosy.image.layer_diff import diff_layer
-from argosy.image.placement import Places
+from argosy.image.placement import Places, spread_subdirectories
 from argosy.image.remove_tree import remove_tree
 from argosy.image.snapshot import Info, Mount, Usage
 from argosy.image.tar import Source
@@ -78,6 +78,8 @@ class OverlaySnapshotter:
             self._links_dir,
         ):
             os.makedirs(directory, mode=0o711, exist_ok=True)
+        # Containers come and go here: see `placement` for why they must not share a place on the disk.
+        spread_subdirectories(self._active_dir)
         self._places = Places(self._staging_dir)
         self._userxattr = userxattr
         self._opaque = whiteout.USER_OPAQUE if userxattr else whiteout.TRUSTED_OPAQUE

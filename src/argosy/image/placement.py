@@ -38,7 +38,7 @@ class Places:
         self._path = path
         self._lock = threading.Lock()
         self._avoided: dict[int, float] = {}
-        _spread_subdirectories(path)
+        spread_subdirectories(path)
 
     def make_directory(self, name: str, mode: int) -> None:
         """mkdir(2) of `name`, in a good place."""
@@ -87,7 +87,7 @@ def _creation_time(path: str) -> int:
     return elapsed
 
 
-def _spread_subdirectories(path: str) -> None:
+def spread_subdirectories(path: str) -> None:
     """Mark `path` as the top of a hierarchy, if the file system knows the mark."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

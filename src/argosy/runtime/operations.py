@@ -132,16 +132,22 @@ class SetHostname(NamedTuple):
         return f"hostname {self.hostname} {self.domainname}".rstrip()
 
 
+# The kernel's number of `lo`, the first interface of every network namespace.
+_LOOPBACK = 1
+
+
 class LoopbackUp(NamedTuple):
     def execute(self, context: Context) -> None:
         with netlink.Socket() as route:
-            netlink.set_up(route, 1)
+            netlink.set_up(route, _LOOPBACK)
 
     def describe(self) -> str:
         return "set lo up"
 
 
 class AddEndpoint(NamedTuple):
+    """An interface of the container's in a network, and the loopback on the way."""
+
     endpoint: Endpoint
 
     def execute(self, context: Context) -> None:
@@ -158,7 +164,8 @@ class AddEndpoint(NamedTuple):
         finally:
             os.close(netns)
         index = socket.if_nametoindex(endpoint["name"])
-        requests = [
+        requests = [netlink.set_up_request(_LOOPBACK)]
+        requests += [
             netlink.add_address_request(index, ip_interface(address)) for address in endpoint["addresses"]
         ]
         requests.append(netlink.set_up_request(index))

@@ -21,6 +21,7 @@ from argosy.runtime.logfile import STDERR, STDOUT, Writer
 _CHUNK = 1 << 16
 _HIGH_WATER = 1 << 20
 _LOW_WATER = 1 << 18
+_INPUT = select.EPOLLIN | select.EPOLLRDHUP
 _FRAME = struct.Struct(">BxxxI")
 
 
@@ -64,6 +65,7 @@ class Client:
         "ended",
         "events",
         "initial",
+        "input_ended",
         "pending",
         "socket",
         "stderr",
@@ -87,6 +89,7 @@ class Client:
         self.stdout = stdout
         self.stderr = stderr
         self.initial = initial
+        self.input_ended = False
         self.pending = bytearray()
         self.events = 0
         self.watched = False
@@ -217,7 +220,7 @@ class Stdio:
     def _begin(self, client: Client) -> None:
         # Without stdin there is nothing to read, yet the end of the connection must be noticed.
         reads = client.stdin and self._stdin >= 0
-        client.events = select.EPOLLRDHUP | (select.EPOLLIN if reads and not self._stdin_events else 0)
+        client.events = (0 if self._stdin_events else _INPUT) if reads else select.EPOLLRDHUP
         self._poller.add(client.socket.fileno(), client.events, partial(self._client_ready, client))
         client.watched = True
         if client.initial:
@@ -318,7 +321,8 @@ class Stdio:
 
     def _input_end(self, client: Client) -> None:
         """The client has half-closed its side; output to it goes on."""
-        client.events &= ~(select.EPOLLIN | select.EPOLLRDHUP)
+        client.input_ended = True
+        client.events &= ~_INPUT
         self._poller.modify(client.socket.fileno(), client.events)
         if client.stdin and self._stdin_once and not self.terminal:
             self._input_ending = True
@@ -367,8 +371,9 @@ class Stdio:
         else:
             self._poller.remove(self._stdin)
         for client in self._clients:
-            if client.stdin and client.events & (select.EPOLLIN | select.EPOLLRDHUP):
-                client.events = client.events & ~select.EPOLLIN if held else client.events | select.EPOLLIN
+            if client.stdin and client.watched and not client.input_ended:
+                # Not even the end: there may be input before it that has not been read.
+                client.events = client.events & ~_INPUT if held else client.events | _INPUT
                 self._poller.modify(client.socket.fileno(), client.events)
 
     def _close_stdin(self) -> None:

@@ -1,5 +1,6 @@
 """The stdio of one process, with pipes for the process and socket pairs for its clients."""
 
+import contextlib
 import os
 import select
 import socket
@@ -124,6 +125,28 @@ def test_input_goes_on_when_the_process_reads_again(process: Process) -> None:
         except BlockingIOError:
             if got == sent:
                 break
+        process.settle()
+    assert got == sent
+    process.close()
+    theirs.close()
+
+
+def test_input_that_is_held_back_is_not_lost_when_its_end_comes(process: Process) -> None:
+    process.stdio._stdin_once = True
+    theirs = process.attach()
+    sent = fill(theirs)
+    process.settle()
+    sent += fill(theirs)
+    theirs.shutdown(socket.SHUT_WR)
+    process.settle()
+    os.set_blocking(process.stdin, False)
+    got = 0
+    for _ in range(200):
+        with contextlib.suppress(BlockingIOError):
+            data = os.read(process.stdin, 1 << 16)
+            if not data:
+                break
+            got += len(data)
         process.settle()
     assert got == sent
     process.close()
