@@ -297,7 +297,12 @@ def test_a_published_port_answers_another_host(engine: LocalEngine) -> None:
 
 def test_apt_works_through_nat(own_engine: LocalEngine) -> None:
     own_engine.import_base("debian")
-    settings = ("/etc/apt", "/etc/ssl/certs", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates")
+    settings = (
+        "/etc/apt",
+        "/etc/ssl/certs",
+        "/usr/share/ca-certificates",
+        "/usr/local/share/ca-certificates",
+    )
     binds = [word for path in settings if os.path.exists(path) for word in ("-v", f"{path}:{path}:ro")]
     proxies = [word for name in ("http_proxy", "https_proxy") for word in ("-e", name) if name in os.environ]
     answer = own_engine.argosy("run", "--rm", *binds, *proxies, "debian", "apt-get", "update", timeout=120)

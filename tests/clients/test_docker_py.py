@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import docker
 import docker.errors
 import pytest
+
 from engine_fixture import LocalEngine
 
 
@@ -26,7 +27,13 @@ def test_run_returns_output_and_raises_on_failure(client: docker.DockerClient) -
 
 def test_a_container_by_its_object(client: docker.DockerClient) -> None:
     container = client.containers.run(
-        "busybox", "sleep 1000", detach=True, name="py", ports={"80/tcp": None}, labels={"a": "b"}, mem_limit="64m"
+        "busybox",
+        "sleep 1000",
+        detach=True,
+        name="py",
+        ports={"80/tcp": None},
+        labels={"a": "b"},
+        mem_limit="64m",
     )
     assert container.status == "created"
     container.reload()

@@ -124,6 +124,25 @@ def oracle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Oracle]:
             process.wait(30)
 
 
+@pytest.fixture(scope="module")
+def empty_oracle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a dockerd that nobody else uses: one of its own, unless a running one is named."""
+    docker = os.environ.get("ARGOSY_ORACLE_CLI") or shutil.which("docker")
+    given = os.environ.get("ARGOSY_ORACLE_HOST")
+    if given:
+        yield given
+        return
+    if docker is None:
+        pytest.fail("no docker client to compare with: install it, or set ARGOSY_ORACLE_CLI")
+    process, host = _started_daemon(tmp_path_factory.mktemp("dockerd"))
+    try:
+        _await(docker, host, process)
+        yield host
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
 def _check_version(oracle: Oracle) -> None:
     """Older clients word their errors differently; there would be nothing to learn from the differences."""
     found = oracle.docker("version", "--format", "{{.Client.Version}} {{.Server.Version}}").stdout.split()

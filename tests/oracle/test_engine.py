@@ -5,9 +5,11 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import base_images
 import pytest
+
 from engine_fixture import LocalEngine
 
 # The oracle's dockerd has no bridge, so the scripts leave networks alone.
@@ -104,16 +106,13 @@ def ours(shared_engine: LocalEngine) -> Iterator[LocalEngine]:
 
 
 @pytest.fixture(scope="module")
-def dockers_host(oracle: "object", shared_engine: LocalEngine, cache: "os.PathLike[str]") -> str:
-    from pathlib import Path
-
-    host: str = oracle.host  # type: ignore[attr-defined]
-    archive = base_images.archive_of("busybox", Path(cache))
+def dockers_host(empty_oracle: str, cache: Path) -> str:
+    archive = base_images.archive_of("busybox", cache)
     docker = shutil.which("docker")
     assert docker
     words = base_images.import_arguments("busybox", archive)
-    subprocess.run([docker, "-H", host, *words], check=True, capture_output=True)
-    return host
+    subprocess.run([docker, "-H", empty_oracle, *words], check=True, capture_output=True)
+    return empty_oracle
 
 
 def _run(script: str, host: str, config: str) -> str:
@@ -126,7 +125,7 @@ def _run(script: str, host: str, config: str) -> str:
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_script_prints_the_same_on_docker_and_on_argosy(
-    name: str, ours: LocalEngine, dockers_host: str, tmp_path: "os.PathLike[str]"
+    name: str, ours: LocalEngine, dockers_host: str, tmp_path: Path
 ) -> None:
     theirs = _run(SCRIPTS[name], dockers_host, os.fspath(tmp_path))
     assert _run(SCRIPTS[name], ours.host, os.fspath(tmp_path)) == theirs

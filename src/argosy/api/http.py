@@ -122,7 +122,7 @@ class Request:
             raise InvalidParameter(f"invalid JSON: {error}") from None
 
     def body_source(self) -> "BodySource":
-        """The body for a thread to read from, nobody else reading it then. Not to be called in that thread."""
+        """The body, for one thread to read from. To be called before, in the event loop's."""
         return self._connection.body_source()
 
     async def stream(

@@ -1,6 +1,7 @@
 """Further processes in a running container. They live in memory: an engine that restarts forgets them,
 as Docker's does, though what they run goes on."""
 
+import contextlib
 import os
 import socket
 from typing import Any
@@ -130,7 +131,9 @@ class Executions:
                 error.kind,
             ) from None
         finally:
-            os.unlink(bundle)
+            # Gone already if the container is being removed.
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(bundle)
         execution.pid = answer["pid"]
         engine.container_event(container, f"exec_start: {' '.join(config.cmd or [])}", execID=execution.id)
 

@@ -81,7 +81,9 @@ def capabilities(host: HostConfig) -> list[str]:
     added = [_capability(name) for name in host.cap_add or []]
     dropped = [_capability(name) for name in host.cap_drop or []]
     base = ALL_CAPABILITIES if "ALL" in added else DEFAULT_CAPABILITIES
-    kept = [] if "ALL" in dropped else [name for name in base if name not in dropped]
+    # With ALL on both sides, what is added wins (moby `caps.TweakCapabilities`).
+    nothing = "ALL" in dropped and "ALL" not in added
+    kept = [] if nothing else [name for name in base if name not in dropped]
     return kept + [name for name in added if name != "ALL" and name not in kept]
 
 

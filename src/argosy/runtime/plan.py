@@ -71,7 +71,8 @@ def plan_init(config: Config) -> list[op.Operation]:
     ]
     steps.append(op.Unshare(sum(namespaces.NAMESPACES[kind][0] for kind in new if kind not in BY_CLONE)))
     if "network" in new:
-        steps += [op.AddEndpoint(endpoint) for endpoint in extension.get("endpoints", [])] or [op.LoopbackUp()]
+        endpoints = [op.AddEndpoint(endpoint) for endpoint in extension.get("endpoints", [])]
+        steps += endpoints or [op.LoopbackUp()]
     if "uts" in new and (config.get("hostname") or config.get("domainname")):
         steps.append(op.SetHostname(config.get("hostname", ""), config.get("domainname", "")))
     steps += _plan_root(config)

@@ -11,7 +11,6 @@ learns what runs and what ended, and goes on from there. `protocol` has the word
 
 import base64
 import contextlib
-import errno
 import gc
 import json
 import os
@@ -411,15 +410,15 @@ class Shim:
         out_of_memory = False
         if running.cgroup:
             group = cgroup.group(running.cgroup)
-            out_of_memory = group.oom_kills() > 0
-            if running.host_pid:
-                _kill_rest(group)
             try:
+                out_of_memory = group.oom_kills() > 0
+                if running.host_pid:
+                    _kill_rest(group)
                 group.remove()
             except OSError as error:
-                # Somebody else has put a process in. The engine removes what is left when it starts.
-                if error.errno != errno.EBUSY:
-                    raise
+                # EBUSY: somebody else has put a process in. Whatever it is, the exit must be told, and the
+                # engine removes what is left when it starts.
+                print(f"cgroup of {running.id}: {error}", file=sys.stderr, flush=True)
         running.exit = {
             "event": "exited",
             "id": running.id,
