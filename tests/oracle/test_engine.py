@@ -70,7 +70,7 @@ SCRIPTS = {
         docker run --rm --network none -v relative:path busybox true; echo $?
     """,
     "logs": """
-        docker run --name talk --network none busybox sh -c 'for i in 1 2 3 4 5; do echo $i; done; echo e >&2; printf end'
+        docker run --name talk --network none busybox sh -c 'for i in 1 2 3 4 5; do echo $i; done; sleep 0.2; echo e >&2; sleep 0.2; printf end'
         docker logs talk; echo; docker logs -n 2 talk 2>/dev/null; echo; docker logs --tail 0 talk
         docker logs --until 2001-01-01T00:00:00 talk
         docker logs -t talk 2>/dev/null | wc -l

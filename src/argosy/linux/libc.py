@@ -9,6 +9,7 @@ from typing import Any
 libc: Any = ctypes.PyDLL(None, use_errno=True)
 
 SYS_PIVOT_ROOT = 155
+SYS_RT_SIGACTION = 13
 SYS_SECCOMP = 317
 SYS_KEYCTL = 250
 SYS_OPEN_TREE = 428
@@ -19,6 +20,7 @@ SYS_MOUNT_SETATTR = 442
 
 if os.uname().machine == "aarch64":
     SYS_PIVOT_ROOT = 41
+    SYS_RT_SIGACTION = 134
     SYS_SECCOMP = 277
     SYS_KEYCTL = 219
 

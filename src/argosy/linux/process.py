@@ -3,7 +3,7 @@
 import ctypes
 import os
 
-from argosy.linux.libc import SYS_KEYCTL, check, libc, syscall
+from argosy.linux.libc import SYS_KEYCTL, SYS_RT_SIGACTION, check, libc, syscall
 
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
@@ -31,6 +31,19 @@ def set_name(name: str) -> None:
 def join_new_session_keyring() -> None:
     """An anonymous session keyring, so that nothing in the caller's stays reachable (keyrings(7))."""
     syscall(SYS_KEYCTL, "keyctl", _KEYCTL_JOIN_SESSION_KEYRING, None)
+
+
+def stop_ignoring_signals() -> None:
+    """Give every ignored signal its default action: an ignored one would stay ignored across exec.
+
+    Past the C library, which keeps the numbers 32 and 33 to itself.
+    """
+    with open("/proc/self/status") as file:
+        ignored = next(int(line.split()[1], 16) for line in file if line.startswith("SigIgn:"))
+    default = ctypes.create_string_buffer(32)
+    for number in range(1, 65):
+        if ignored >> (number - 1) & 1:
+            syscall(SYS_RT_SIGACTION, "rt_sigaction", number, ctypes.byref(default), None, 8)
 
 
 def close_all_except(kept: list[int]) -> None:

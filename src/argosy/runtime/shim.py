@@ -488,6 +488,9 @@ def main() -> None:
     os.umask(0o077)
     listener.bind(path)
     listener.listen(16)
+    process.stop_ignoring_signals()
+    # Python itself needs this one ignored; every child gives it up at the end.
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     # Handlers, not SIG_IGN: an ignored signal would stay ignored in every container.
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
