@@ -5,6 +5,7 @@ import grp
 import os
 import socket
 
+from argosy.api import unsupported
 from argosy.api.containers import Containers
 from argosy.api.execs import Execs
 from argosy.api.http import Connection
@@ -35,6 +36,7 @@ class Server:
             NetworkRoutes(engine),
         ):
             part.route(self._router)
+        unsupported.route(self._router)
 
     async def listen(self, addresses: list[str], group: str) -> None:
         """`unix:///path` or `fd://N`. A path is root's and `group`'s. Raises InvalidParameter, OSError."""

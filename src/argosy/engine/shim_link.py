@@ -4,6 +4,7 @@ import asyncio
 import base64
 import contextlib
 import errno
+import logging
 import os
 import socket
 import subprocess
@@ -12,10 +13,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from argosy import __version__
 from argosy.errors import ArgosyError, Conflict, InvalidParameter, NotFound, Unavailable
 from argosy.runtime import protocol
 from argosy.runtime.shim import SOCKET_NAME
 
+log = logging.getLogger("argosy")
 _START_PATIENCE = 10.0
 _KINDS: dict[str, type[ArgosyError]] = {
     "refused": InvalidParameter,
@@ -61,7 +64,23 @@ class ShimLink:
         connection.setblocking(False)
         self._socket = connection
         asyncio.get_running_loop().add_reader(connection.fileno(), self._readable)
-        self.pid = (await self.ask({"op": "hello"}))["pid"]
+        answer = await self.ask({"op": "hello"})
+        self.pid = answer["pid"]
+        if answer.get("version") != __version__:
+            await self._replace(answer.get("version", "an unknown version"))
+
+    async def _replace(self, version: str) -> None:
+        """A shim of another version looks after its containers until they end; an idle one is replaced."""
+        path = os.path.join(self._run, SOCKET_NAME)
+        try:
+            await self.ask({"op": "shutdown"})
+        except ShimError as error:
+            log.warning("argosy-shim is of %s and stays until its containers have ended: %s", version, error)
+            return
+        self.close()
+        while os.path.exists(path):
+            await asyncio.sleep(0.005)
+        await self.connect()
 
     def _spawn(self) -> None:
         package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))

@@ -1,6 +1,7 @@
 """From an OCI config.json to the operations that make it true. Pure: nothing here touches the world."""
 
 from argosy.linux import mount, namespaces
+from argosy.runtime import mounting
 from argosy.runtime import operations as op
 from argosy.spec.oci_runtime import Config, Device, Process
 
@@ -78,9 +79,9 @@ def plan_init(config: Config) -> list[op.Operation]:
     steps += _plan_root(config)
     steps += [op.SetSysctl(key, value) for key, value in sorted(linux.get("sysctl", {}).items())]
     if config["root"].get("readonly"):
-        steps.append(op.RemountReadonly("/"))
-    steps += [op.ReadonlyPath(path) for path in linux.get("readonlyPaths", [])]
-    steps += [op.MaskPath(path) for path in linux.get("maskedPaths", [])]
+        steps.append(mounting.RemountReadonly("/"))
+    steps += [mounting.ReadonlyPath(path) for path in linux.get("readonlyPaths", [])]
+    steps += [mounting.MaskPath(path) for path in linux.get("maskedPaths", [])]
     return steps + _plan_process(process, console=True, create_directory=True)
 
 
@@ -89,23 +90,25 @@ def _plan_root(config: Config) -> list[op.Operation]:
     path = config["root"]["path"]
     propagation = _PROPAGATION[linux.get("rootfsPropagation", "")]
     rootfs = config.get("argosy", {}).get("rootfs") or [{"type": "", "source": path, "options": []}]
-    steps: list[op.Operation] = [op.SetPropagation(propagation)]
-    steps += [op.MountRoot(m["type"], m["source"], path, tuple(m["options"])) for m in rootfs]
+    steps: list[op.Operation] = [mounting.SetPropagation(propagation)]
+    steps += [mounting.MountRoot(m["type"], m["source"], path, tuple(m["options"])) for m in rootfs]
     for entry in config.get("mounts", []):
         kind, target = entry.get("type", ""), entry["destination"]
         options = tuple(entry.get("options", []))
         if kind == "cgroup":
-            steps.append(op.MountCgroups(target, options))
+            steps.append(mounting.MountCgroups(target, options))
         elif kind == "bind" or "bind" in options or "rbind" in options:
             if target in config.get("argosy", {}).get("copyUp", []):
-                steps.append(op.CopyUp(entry["source"], target))
-            steps.append(op.BindMount(entry["source"], target, options))
+                steps.append(mounting.CopyUp(entry["source"], target))
+            steps.append(mounting.BindMount(entry["source"], target, options))
         else:
-            steps.append(op.FileSystemMount(kind, entry.get("source", kind), target, options))
+            steps.append(mounting.FileSystemMount(kind, entry.get("source", kind), target, options))
         if target == "/dev":
-            steps += [op.MakeDevice(device) for device in (*_DEFAULT_DEVICES, *linux.get("devices", []))]
-            steps.append(op.LinkDevices(_DEVICE_LINKS))
-    steps.append(op.PivotRoot(path, bool(config["root"].get("readonly"))))
+            steps += [
+                mounting.MakeDevice(device) for device in (*_DEFAULT_DEVICES, *linux.get("devices", []))
+            ]
+            steps.append(mounting.LinkDevices(_DEVICE_LINKS))
+    steps.append(mounting.PivotRoot(path, bool(config["root"].get("readonly"))))
     return steps
 
 

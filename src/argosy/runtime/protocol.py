@@ -5,7 +5,7 @@ engine asks with a number `seq`, and the answer repeats it: `{"seq": 7, …}`, o
 "kind": …}` where `kind` is `refused` (the user can mend it), `missing` (no such process) or `failed`.
 
 engine → shim
-    hello                               → a `known` message for each process, then {"seq", "pid"}
+    hello                               → a `known` message for each process, then {"seq", "pid", "version"}
     start   id bundle log open_stdin stdin_once         → {"pid"} once it has exec'd
     exec    id exec bundle open_stdin complaint         → {"pid"} once it has exec'd; bundle: its JSON file
     attach  id [exec] stdin stdout stderr detach_keys   → {}; + 2 descriptors: the client's connection,

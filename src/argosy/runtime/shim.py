@@ -23,6 +23,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
+from argosy import __version__
 from argosy.linux import caps, cgroup, namespaces, process, tty
 from argosy.runtime import init, plan, protocol
 from argosy.runtime.logfile import Writer
@@ -186,7 +187,7 @@ class Shim:
                 )
             if running.exit:
                 connection.send(running.exit)
-        return {"pid": os.getpid()}
+        return {"pid": os.getpid(), "version": __version__}
 
     def start(self, connection: Connection, request: dict[str, Any], _: list[int]) -> None:
         key: Key = (request["id"], "")

@@ -7,12 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from argosy.linux import mount, namespaces
+from argosy.runtime import mounting, plan
 from argosy.runtime import operations as op
-from argosy.runtime import plan
 from argosy.spec.oci_runtime import Config, Endpoint, Process
 
 KINDS = list(namespaces.NAMESPACES)
-MOUNTING = (op.MountRoot, op.FileSystemMount, op.BindMount, op.MountCgroups, op.CopyUp, op.MakeDevice)
+MOUNTING = (
+    mounting.MountRoot,
+    mounting.FileSystemMount,
+    mounting.BindMount,
+    mounting.MountCgroups,
+    mounting.CopyUp,
+    mounting.MakeDevice,
+)
 ENDPOINT: Endpoint = {
     "name": "eth0",
     "host_name": "agtx",
@@ -94,12 +101,19 @@ def test_nothing_is_mounted_from_outside_after_the_root_has_been_pivoted_to(
         linux={"maskedPaths": ["/proc/kcore"], "readonlyPaths": ["/proc/sys"], "sysctl": {"net.a": "1"}},
     )
     order = kinds(plan.plan_init(document))
-    pivot = order.index(op.PivotRoot)
-    assert order.count(op.PivotRoot) == 1
+    pivot = order.index(mounting.PivotRoot)
+    assert order.count(mounting.PivotRoot) == 1
     assert all(kind not in MOUNTING for kind in order[pivot:])
-    inside = (op.SetSysctl, op.RemountReadonly, op.MaskPath, op.ReadonlyPath, op.OpenTerminal, op.LookUpUser)
+    inside = (
+        op.SetSysctl,
+        mounting.RemountReadonly,
+        mounting.MaskPath,
+        mounting.ReadonlyPath,
+        op.OpenTerminal,
+        op.LookUpUser,
+    )
     assert all(kind not in inside for kind in order[:pivot])
-    assert order.index(op.SetPropagation) < order.index(op.MountRoot)
+    assert order.index(mounting.SetPropagation) < order.index(mounting.MountRoot)
 
 
 @given(
@@ -126,7 +140,7 @@ def test_what_the_host_has_is_opened_before_the_host_is_left() -> None:
     steps = plan.plan_init(config(argosy={"seccomp": "/run/p.bpf", "endpoints": [ENDPOINT]}))
     order = kinds(steps)
     assert order.index(op.OpenHostNetwork) < order.index(op.Unshare) < order.index(op.AddEndpoint)
-    assert order.index(op.LoadSeccomp) < order.index(op.PivotRoot)
+    assert order.index(op.LoadSeccomp) < order.index(mounting.PivotRoot)
 
 
 def test_namespaces_of_others_are_joined_before_own_ones_are_made() -> None:
@@ -156,7 +170,7 @@ def test_devices_are_made_as_soon_as_dev_is_mounted() -> None:
     ]
     own = {"path": "/dev/fuse", "type": "c", "major": 10, "minor": 229}
     steps = plan.plan_init(config(mounts=mounts, linux={"devices": [own]}))
-    made = [step.device["path"] for step in steps if isinstance(step, op.MakeDevice)]
+    made = [step.device["path"] for step in steps if isinstance(step, mounting.MakeDevice)]
     assert made == [
         "/dev/null",
         "/dev/zero",
@@ -174,11 +188,11 @@ def test_devices_are_made_as_soon_as_dev_is_mounted() -> None:
 @pytest.mark.parametrize(
     ("entry", "kind"),
     [
-        ({"type": "bind", "options": []}, op.BindMount),
-        ({"options": ["bind"]}, op.BindMount),
-        ({"type": "none", "options": ["rbind", "ro"]}, op.BindMount),
-        ({"type": "tmpfs", "options": []}, op.FileSystemMount),
-        ({"type": "cgroup", "options": []}, op.MountCgroups),
+        ({"type": "bind", "options": []}, mounting.BindMount),
+        ({"options": ["bind"]}, mounting.BindMount),
+        ({"type": "none", "options": ["rbind", "ro"]}, mounting.BindMount),
+        ({"type": "tmpfs", "options": []}, mounting.FileSystemMount),
+        ({"type": "cgroup", "options": []}, mounting.MountCgroups),
     ],
 )
 def test_a_mount_is_made_according_to_its_type_or_options(entry: dict[str, Any], kind: type) -> None:
@@ -190,23 +204,27 @@ def test_a_volume_is_filled_before_it_hides_what_it_is_filled_from() -> None:
     entry = {"destination": "/data", "type": "bind", "source": "/v", "options": ["rbind"]}
     steps = plan.plan_init(config(mounts=[entry], argosy={"copyUp": ["/data"]}))
     order = kinds(steps)
-    assert order.index(op.MountRoot) < order.index(op.CopyUp) < order.index(op.BindMount)
+    assert order.index(mounting.MountRoot) < order.index(mounting.CopyUp) < order.index(mounting.BindMount)
 
 
 def test_a_root_that_nobody_prepared_is_bound_onto_itself() -> None:
-    assert only(plan.plan_init(config()), op.MountRoot) == op.MountRoot("", "/r", "/r", ())
+    assert only(plan.plan_init(config()), mounting.MountRoot) == mounting.MountRoot("", "/r", "/r", ())
 
 
 def test_a_prepared_root_is_mounted_where_the_root_shall_be() -> None:
     prepared = [{"type": "overlay", "source": "overlay", "options": ["lowerdir=/a:/b"]}]
-    root = only(plan.plan_init(config(argosy={"rootfs": prepared})), op.MountRoot)
-    assert root == op.MountRoot("overlay", "overlay", "/r", ("lowerdir=/a:/b",))
+    root = only(plan.plan_init(config(argosy={"rootfs": prepared})), mounting.MountRoot)
+    assert root == mounting.MountRoot("overlay", "overlay", "/r", ("lowerdir=/a:/b",))
 
 
 def test_a_root_becomes_read_only_after_all_has_been_made_in_it() -> None:
     order = kinds(plan.plan_init(config(root={"readonly": True}, linux={"sysctl": {"a": "1"}})))
-    assert order.index(op.PivotRoot) < order.index(op.RemountReadonly) < order.index(op.EnterDirectory)
-    assert op.RemountReadonly not in kinds(plan.plan_init(config()))
+    assert (
+        order.index(mounting.PivotRoot)
+        < order.index(mounting.RemountReadonly)
+        < order.index(op.EnterDirectory)
+    )
+    assert mounting.RemountReadonly not in kinds(plan.plan_init(config()))
 
 
 @pytest.mark.parametrize(
@@ -219,7 +237,7 @@ def test_a_root_becomes_read_only_after_all_has_been_made_in_it() -> None:
 )
 def test_mounts_reach_the_host_only_on_request(name: str, flags: int) -> None:
     steps = plan.plan_init(config(linux={"rootfsPropagation": name}))
-    assert only(steps, op.SetPropagation).flags == flags
+    assert only(steps, mounting.SetPropagation).flags == flags
 
 
 def test_a_further_process_finds_its_world_made() -> None:

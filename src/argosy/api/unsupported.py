@@ -1,0 +1,44 @@
+"""What Docker has and this engine has not yet: answered with 501 and a word, not with "page not found"."""
+
+from argosy.api.http import Request, Response
+from argosy.api.router import Router
+from argosy.errors import NotImplementedYet
+
+_OPERATIONS = (
+    ("POST", "/build", "building images"),
+    ("POST", "/build/prune", "building images"),
+    ("POST", "/session", "building images with BuildKit"),
+    ("POST", "/grpc", "building images with BuildKit"),
+    ("POST", "/commit", "committing containers"),
+    ("POST", "/auth", "logging in"),
+    ("GET", "/images/search", "searching"),
+    ("POST", "/images/{name*}/push", "pushing images"),
+    ("GET", "/distribution/{name*}/json", "looking at a registry's image"),
+    ("GET", "/containers/{id}/changes", "listing changed files"),
+    ("GET", "/containers/{id}/export", "exporting containers"),
+    ("GET", "/containers/{id}/stats", "resource statistics"),
+    ("POST", "/containers/{id}/update", "updating limits"),
+    ("GET", "/containers/{id}/archive", "copying files"),
+    ("HEAD", "/containers/{id}/archive", "copying files"),
+    ("PUT", "/containers/{id}/archive", "copying files"),
+    ("GET", "/containers/{id}/attach/ws", "attaching by WebSocket"),
+    ("POST", "/networks/{id}/connect", "networks of one's own"),
+    ("POST", "/networks/{id}/disconnect", "networks of one's own"),
+    ("GET", "/plugins", "plugins"),
+    ("GET", "/swarm", "swarm mode"),
+    ("GET", "/services", "swarm mode"),
+    ("GET", "/nodes", "swarm mode"),
+)
+
+
+def route(router: Router) -> None:
+    for method, pattern, what in _OPERATIONS:
+        router.add(method, pattern, _Refusal(what))
+
+
+class _Refusal:
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    async def __call__(self, request: Request) -> Response:
+        raise NotImplementedYet(f"this engine does not do that yet: {self._what}")

@@ -1,0 +1,287 @@
+"""The operations that make a container's file system: its root and what is mounted over it.
+
+Paths inside the root are opened with openat2(RESOLVE_IN_ROOT) and mounted on by descriptor until the root
+has been pivoted to; after that every path is inside by construction.
+"""
+
+import errno
+import os
+import stat
+from typing import NamedTuple
+
+from argosy.linux import cgroup, mount
+from argosy.linux.path import make_mountpoint, open_in_root
+from argosy.runtime.copy_up import copy_up
+from argosy.runtime.operations import Context, Refused
+from argosy.spec.oci_runtime import Device
+
+
+class SetPropagation(NamedTuple):
+    """Of every mount, so that nothing done here reaches the host (mount_namespaces(7))."""
+
+    flags: int
+
+    def execute(self, context: Context) -> None:
+        mount.mount("", "/", flags=self.flags)
+
+    def describe(self) -> str:
+        return f"set the propagation of / to {self.flags:#x}"
+
+
+class MountRoot(NamedTuple):
+    """Mounts the root file system at `target` and opens it. Without a type it is a directory, bound."""
+
+    type: str
+    source: str
+    target: str
+    options: tuple[str, ...]
+
+    def execute(self, context: Context) -> None:
+        flags, _, data = mount.parse_options(self.options)
+        if self.type:
+            mount.mount(self.source, self.target, self.type, flags, data)
+        else:
+            mount.mount(self.source, self.target, flags=mount.MS_BIND | mount.MS_REC)
+        context.root = os.open(self.target, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def describe(self) -> str:
+        return f"mount the {self.type or 'bound'} root at {self.target}"
+
+
+class FileSystemMount(NamedTuple):
+    type: str
+    source: str
+    target: str
+    options: tuple[str, ...]
+
+    def execute(self, context: Context) -> None:
+        flags, propagation, data = mount.parse_options(self.options)
+        point = make_mountpoint(context.root, self.target, directory=True)
+        try:
+            mount.mount(self.source, f"/proc/self/fd/{point}", self.type, flags, data)
+        finally:
+            os.close(point)
+        if propagation:
+            _propagate(context.root, self.target, propagation, directory=True)
+
+    def describe(self) -> str:
+        return f"mount {self.type} on {self.target}"
+
+
+class CopyUp(NamedTuple):
+    """Fill an empty volume with what the image has at the place where it will be mounted."""
+
+    source: str
+    target: str
+
+    def execute(self, context: Context) -> None:
+        try:
+            origin = open_in_root(context.root, self.target, os.O_RDONLY | os.O_DIRECTORY)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        try:
+            volume = os.open(self.source, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                copy_up(origin, volume)
+            finally:
+                os.close(volume)
+        finally:
+            os.close(origin)
+
+    def describe(self) -> str:
+        return f"copy {self.target} into {self.source} if that is empty"
+
+
+class BindMount(NamedTuple):
+    source: str
+    target: str
+    options: tuple[str, ...]
+
+    def execute(self, context: Context) -> None:
+        flags, propagation, data = mount.parse_options(self.options)
+        if data:
+            raise Refused(f"invalid mount option for {self.target}: {data}")
+        try:
+            directory = stat.S_ISDIR(os.stat(self.source).st_mode)
+        except FileNotFoundError:
+            raise Refused(f"bind source path does not exist: {self.source}") from None
+        point = make_mountpoint(context.root, self.target, directory=directory)
+        try:
+            mount.mount(self.source, f"/proc/self/fd/{point}", flags=mount.MS_BIND | flags & mount.MS_REC)
+        finally:
+            os.close(point)
+        # The descriptor names what the mount hides; reopened, it names the mount.
+        point = make_mountpoint(context.root, self.target, directory=directory)
+        try:
+            path = f"/proc/self/fd/{point}"
+            mount.mount("", path, flags=propagation or mount.MS_PRIVATE | mount.MS_REC)
+            attributes = flags & ~(mount.MS_BIND | mount.MS_REC)
+            if attributes:
+                kept = _mount_flags(path)
+                mount.mount("", path, flags=mount.MS_BIND | mount.MS_REMOUNT | attributes | kept)
+            if attributes & mount.MS_RDONLY and flags & mount.MS_REC:
+                try:
+                    mount.set_readonly_recursive(path)
+                except OSError as error:
+                    # Kernels before 5.12: the mount itself is read-only, mounts below it are not.
+                    if error.errno != errno.ENOSYS:
+                        raise
+        finally:
+            os.close(point)
+
+    def describe(self) -> str:
+        return f"bind {self.source} on {self.target}"
+
+
+def _mount_flags(path: str) -> int:
+    """The restrictions of a mount that a remount must repeat to keep them."""
+    held = os.statvfs(path).f_flag
+    known = ((os.ST_NOSUID, mount.MS_NOSUID), (os.ST_NODEV, mount.MS_NODEV), (os.ST_NOEXEC, mount.MS_NOEXEC))
+    return sum(flag for bit, flag in known if held & bit)
+
+
+def _propagate(root: int, target: str, flags: int, *, directory: bool) -> None:
+    point = make_mountpoint(root, target, directory=directory)
+    try:
+        mount.mount("", f"/proc/self/fd/{point}", flags=flags)
+    finally:
+        os.close(point)
+
+
+class MountCgroups(NamedTuple):
+    """The container's own view of its groups: v2's one tree, or a directory a v1 controller."""
+
+    target: str
+    options: tuple[str, ...]
+
+    def execute(self, context: Context) -> None:
+        flags, _, _ = mount.parse_options(self.options)
+        point = make_mountpoint(context.root, self.target, directory=True)
+        try:
+            if cgroup.version() == 2:
+                mount.mount("cgroup", f"/proc/self/fd/{point}", "cgroup2", flags)
+                return
+            setup = mount.MS_NOSUID | mount.MS_NODEV | mount.MS_NOEXEC
+            mount.mount("tmpfs", f"/proc/self/fd/{point}", "tmpfs", setup, "mode=755")
+        finally:
+            os.close(point)
+        for controller in cgroup.controllers():
+            inner = make_mountpoint(context.root, f"{self.target}/{controller}", directory=True)
+            try:
+                mount.mount("cgroup", f"/proc/self/fd/{inner}", "cgroup", flags, controller)
+            finally:
+                os.close(inner)
+        if flags & mount.MS_RDONLY:
+            point = make_mountpoint(context.root, self.target, directory=True)
+            try:
+                remount = mount.MS_REMOUNT | mount.MS_BIND | mount.MS_RDONLY | setup
+                mount.mount("", f"/proc/self/fd/{point}", flags=remount)
+            finally:
+                os.close(point)
+
+    def describe(self) -> str:
+        return f"mount the cgroups on {self.target}"
+
+
+class MakeDevice(NamedTuple):
+    device: Device
+
+    def execute(self, context: Context) -> None:
+        device = self.device
+        kind = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}[device["type"]]
+        number = os.makedev(device.get("major", 0), device.get("minor", 0))
+        path = device["path"].lstrip("/")
+        parent = make_mountpoint(context.root, os.path.dirname(path), directory=True)
+        name = os.path.basename(path)
+        try:
+            try:
+                os.mknod(name, kind | device.get("fileMode", 0o666), number, dir_fd=parent)
+            except FileExistsError:
+                return
+            os.chown(name, device.get("uid", 0), device.get("gid", 0), dir_fd=parent, follow_symlinks=False)
+        finally:
+            os.close(parent)
+
+    def describe(self) -> str:
+        return f"make device {self.device['path']}"
+
+
+class LinkDevices(NamedTuple):
+    """The symbolic links that runtime-spec's "Default Devices" asks for."""
+
+    links: tuple[tuple[str, str], ...]
+
+    def execute(self, context: Context) -> None:
+        parent = make_mountpoint(context.root, "dev", directory=True)
+        try:
+            for target, name in self.links:
+                try:
+                    os.symlink(target, name, dir_fd=parent)
+                except FileExistsError:
+                    continue
+        finally:
+            os.close(parent)
+
+    def describe(self) -> str:
+        return "link " + " ".join(name for _, name in self.links)
+
+
+class PivotRoot(NamedTuple):
+    """The container's root becomes /, and the host's is let go (pivot_root(2), "pivot_root(".", ".")")."""
+
+    path: str
+    readonly: bool
+
+    def execute(self, context: Context) -> None:
+        os.chdir(self.path)
+        mount.pivot_root(".", ".")
+        mount.umount(".", mount.MNT_DETACH)
+        os.chdir("/")
+        os.close(context.root)
+        context.root = -1
+
+    def describe(self) -> str:
+        return f"pivot to {self.path}"
+
+
+class RemountReadonly(NamedTuple):
+    path: str
+
+    def execute(self, context: Context) -> None:
+        flags = mount.MS_BIND | mount.MS_REMOUNT | mount.MS_RDONLY | _mount_flags(self.path)
+        mount.mount("", self.path, flags=flags)
+
+    def describe(self) -> str:
+        return f"remount {self.path} read-only"
+
+
+class MaskPath(NamedTuple):
+    path: str
+
+    def execute(self, context: Context) -> None:
+        try:
+            status = os.lstat(self.path)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        if stat.S_ISDIR(status.st_mode):
+            mount.mount("tmpfs", self.path, "tmpfs", mount.MS_RDONLY, "size=0k,nr_inodes=1")
+        else:
+            mount.mount("/dev/null", self.path, flags=mount.MS_BIND)
+
+    def describe(self) -> str:
+        return f"mask {self.path}"
+
+
+class ReadonlyPath(NamedTuple):
+    path: str
+
+    def execute(self, context: Context) -> None:
+        try:
+            mount.mount(self.path, self.path, flags=mount.MS_BIND | mount.MS_REC)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        flags = mount.MS_NOSUID | mount.MS_NODEV | mount.MS_NOEXEC
+        mount.mount("", self.path, flags=mount.MS_BIND | mount.MS_REMOUNT | mount.MS_RDONLY | flags)
+
+    def describe(self) -> str:
+        return f"make {self.path} read-only"
