@@ -86,14 +86,14 @@ SCRIPTS = {
         docker save busybox | tar -t | grep -E '^(manifest.json|index.json|oci-layout|repositories)$' | sort
     """,
     "lists": """
-        docker run -d --name a --network none -l kind=x busybox sleep 1000 >/dev/null
-        docker run --name b --network none -l kind=y busybox sh -c 'exit 4'
+        docker run -d --name aa --network none -l kind=x busybox sleep 1000 >/dev/null
+        docker run --name bb --network none -l kind=y busybox sh -c 'exit 4'
         docker ps --format '{{.Names}}'; docker ps -a --format '{{.Names}}'
         docker ps -a --filter label=kind=y --format '{{.Names}} {{.Status}}' | sed 's/ About.*\\| [0-9L].* ago//'
         docker ps -a --filter exited=4 -q | wc -l; docker ps --filter status=exited --format '{{.Names}}'
-        docker ps -a --filter name=a --format '{{.Names}}'; docker ps -a --filter nonsense=1; echo $?
+        docker ps -a --filter name=aa --format '{{.Names}}'; docker ps -a --filter nonsense=1; echo $?
         docker ps -n 1 --format '{{.Names}}'; docker ps -a --filter ancestor=busybox --format '{{.Names}}'
-        docker container prune -f --filter label=kind=y | grep -c .; docker ps -a --format '{{.Names}}'; docker rm -f a
+        docker container prune -f --filter label=kind=y | grep -c .; docker ps -a --format '{{.Names}}'; docker rm -f aa
     """,
 }
 _HEXADECIMAL = re.compile(r"\b[0-9a-f]{64}\b|\b[0-9a-f]{12}\b")

@@ -41,7 +41,7 @@ def state(container: Container) -> StateReport:
 def inspect(engine: Engine, container: Container, *, size: bool = False) -> ContainerInspect:
     """`size` walks the file system: not for the event loop's thread."""
     spec = container.spec
-    directory = engine.directory(container)
+    directory, bundle = engine.directory(container), engine.bundle(container)
     networks = engine.networks.endpoint_settings(container)
     bridge = networks.get(spec.host.network_mode)
     settings = NetworkSettings(
@@ -65,9 +65,9 @@ def inspect(engine: Engine, container: Container, *, size: bool = False) -> Cont
         args=spec.args,
         state=state(container),
         image=spec.image,
-        resolv_conf_path=f"{directory}/resolv.conf",
-        hostname_path=f"{directory}/hostname",
-        hosts_path=f"{directory}/hosts",
+        resolv_conf_path=f"{bundle}/resolv.conf",
+        hostname_path=f"{bundle}/hostname",
+        hosts_path=f"{bundle}/hosts",
         log_path=logfile.path_of(directory) if spec.host.log_config.type != "none" else "",
         name=f"/{spec.name}",
         restart_count=container.state.restarts,

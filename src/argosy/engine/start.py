@@ -104,17 +104,16 @@ async def _prepare(engine: Engine, container: Container) -> None:
 def _write_bundle(
     engine: Engine, container: Container, endpoints: list[Endpoint], seccomp: str, joined: dict[str, str]
 ) -> None:
-    directory = engine.directory(container)
-    engine.networks.write_files(container, directory)
     bundle = engine.bundle(container)
     os.makedirs(bundle, mode=0o700, exist_ok=True)
+    engine.networks.write_files(container, bundle)
     rootfs: list[RootfsMount] = [
         {"type": mount.type, "source": mount.source, "options": list(mount.options)}
         for mount in engine.images.snapshotter.mounts(container.id)
     ]
     config: Config = oci.config(
         container.spec,
-        directory=directory,
+        directory=bundle,
         rootfs=engine.settings.rootfs,
         rootfs_mounts=rootfs,
         cgroup_parent=engine.settings.cgroup_parent,

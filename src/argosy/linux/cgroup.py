@@ -163,15 +163,20 @@ class _V1:
             except FileExistsError:
                 continue
             except FileNotFoundError:
-                os.makedirs(directory, 0o755, exist_ok=True)
+                parent = os.path.dirname(directory)
+                os.makedirs(parent, 0o755, exist_ok=True)
+                if directory == self._at.get("cpuset"):
+                    # From now on its children begin with its own CPUs and memory nodes.
+                    self._inherit_cpuset(parent)
+                    _write(f"{parent}/cgroup.clone_children", "1")
+                os.mkdir(directory, 0o755)
         cpuset = self._at.get("cpuset")
         if cpuset:
             self._inherit_cpuset(cpuset)
         self.update(resources)
         devices = self._at.get("devices")
         if devices:
-            for rule in resources.get("devices", []):
-                self._device_rule(devices, rule)
+            self._device_rules(devices, resources.get("devices", []))
 
     @staticmethod
     def _inherit_cpuset(directory: str) -> None:
@@ -184,12 +189,19 @@ class _V1:
                 _write(f"{directory}/{file}", _read(f"{parent}/{file}").strip())
 
     @staticmethod
-    def _device_rule(directory: str, rule: dict[str, Any]) -> None:
-        major, minor = rule.get("major", -1), rule.get("minor", -1)
-        kind = rule.get("type") or "a"
-        numbers = f"{'*' if major < 0 else major}:{'*' if minor < 0 else minor}"
-        text = "a" if kind == "a" else f"{kind} {numbers} {rule.get('access', 'rwm')}"
-        _write(f"{directory}/devices.{'allow' if rule['allow'] else 'deny'}", text)
+    def _device_rules(directory: str, rules: list[dict[str, Any]]) -> None:
+        """One write a rule, in their order."""
+        files: dict[bool, int] = {}
+        try:
+            for rule in rules:
+                allow = bool(rule["allow"])
+                if allow not in files:
+                    path = f"{directory}/devices.{'allow' if allow else 'deny'}"
+                    files[allow] = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+                os.write(files[allow], _v1_device_rule(rule).encode())
+        finally:
+            for descriptor in files.values():
+                os.close(descriptor)
 
     def join(self) -> None:
         for directory in self._directories:
@@ -259,6 +271,13 @@ class _V1:
     def remove(self) -> None:
         for directory in self._directories:
             _rmdir(directory)
+
+
+def _v1_device_rule(rule: dict[str, Any]) -> str:
+    major, minor = rule.get("major", -1), rule.get("minor", -1)
+    kind = rule.get("type") or "a"
+    numbers = f"{'*' if major < 0 else major}:{'*' if minor < 0 else minor}"
+    return "a" if kind == "a" else f"{kind} {numbers} {rule.get('access', 'rwm')}"
 
 
 def _v1_settings(resources: dict[str, Any]) -> list[Setting]:
