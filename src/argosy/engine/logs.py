@@ -165,23 +165,23 @@ class Reader:
         return self._renderer.render(frame)
 
     def _rotated(self) -> bool:
-        """Whether another file has become the current one; then go on with it."""
-        try:
-            descriptor = os.open(logfile.path_of(self._directory), os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return False
+        """Whether there are files newer than the one that was read last; then go on with these."""
+        newer: list[int] = []
+        age = 0
+        while True:
+            try:
+                descriptor = os.open(logfile.path_of(self._directory, age), os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                break
+            if self._files and os.path.sameopenfile(descriptor, self._files[-1]):
+                os.close(descriptor)
+                break
+            newer.append(descriptor)
+            age += 1
         if not self._files:
-            self._files, self._position = [descriptor], 0
-            return True
-        if os.path.sameopenfile(descriptor, self._files[0]):
-            os.close(descriptor)
-            if os.fstat(self._files[0]).st_size < self._position:
-                # A log with a single file is cut to nothing instead of being renamed.
-                self._position = 0
-                return True
-            return False
-        self._files.append(descriptor)
-        return True
+            self._position = 0
+        self._files += reversed(newer)
+        return bool(newer)
 
     def close(self) -> None:
         for descriptor in self._files:

@@ -74,19 +74,17 @@ class Writer:
         os.lseek(self._descriptor, self._size, os.SEEK_SET)
 
     def _rotate(self) -> None:
-        if self._max_files > 1:
-            for age in range(self._max_files - 2, -1, -1):
-                try:
-                    os.rename(path_of(self._directory, age), path_of(self._directory, age + 1))
-                except FileNotFoundError:
-                    continue
-            old = self._descriptor
-            self._open()
-            os.close(old)
-        else:
-            os.ftruncate(self._descriptor, 0)
-            os.lseek(self._descriptor, 0, os.SEEK_SET)
-            self._size = 0
+        """Always to a new file, never by truncating one: whoever reads the old one reads it to its end."""
+        for age in range(self._max_files - 2, -1, -1):
+            try:
+                os.rename(path_of(self._directory, age), path_of(self._directory, age + 1))
+            except FileNotFoundError:
+                continue
+        if self._max_files == 1:
+            os.unlink(path_of(self._directory))
+        old = self._descriptor
+        self._open()
+        os.close(old)
 
     def close(self) -> None:
         os.close(self._descriptor)

@@ -192,3 +192,17 @@ def test_closing_leaves_no_file_open(tmp_path: Path) -> None:
     opened.read()
     opened.close()
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_reader_that_slept_through_several_rotations_misses_nothing(tmp_path: Path) -> None:
+    writer = Writer(os.fspath(tmp_path), 50, 5)
+    writer.write(STDOUT, b"0" * 30 + b"\n")
+    reader = Reader(os.fspath(tmp_path), Query(stdout=True, stderr=True), terminal=True)
+    seen = reader.read()
+    for digit in b"123":
+        writer.write(STDOUT, bytes([digit]) * 30 + b"\n")
+    while data := reader.read():
+        seen += data
+    reader.close()
+    writer.close()
+    assert seen.split() == [digit * 30 for digit in (b"0", b"1", b"2", b"3")]
