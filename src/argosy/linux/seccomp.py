@@ -1,7 +1,6 @@
 """seccomp(2): compiling an allow-list to BPF with libseccomp, and installing it in this process."""
 
 import ctypes
-import ctypes.util
 import functools
 import os
 from typing import Any, NamedTuple
@@ -53,9 +52,9 @@ class _SockFprog(ctypes.Structure):
 
 @functools.cache
 def _library() -> Any:
-    name = ctypes.util.find_library("seccomp") or "libseccomp.so.2"
+    # By its name: ctypes.util would have the shim import a dozen modules, which every fork has to copy.
     try:
-        library = ctypes.CDLL(name, use_errno=True)
+        library = ctypes.CDLL("libseccomp.so.2", use_errno=True)
     except OSError as error:
         raise OSError(
             2, "libseccomp.so.2 is missing; install it (Debian, Ubuntu: apt install libseccomp2)"

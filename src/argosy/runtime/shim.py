@@ -9,7 +9,7 @@ It outlives the engine. While none is connected, everything goes on; the next en
 learns what runs and what ended, and goes on from there. `protocol` has the words.
 """
 
-import base64
+import binascii
 import contextlib
 import gc
 import json
@@ -265,7 +265,7 @@ class Shim:
             stdin=request["stdin"],
             stdout=request["stdout"],
             stderr=request["stderr"],
-            detach_keys=base64.b64decode(request.get("detach_keys", "")),
+            detach_keys=binascii.a2b_base64(request.get("detach_keys", "")),
             initial=os.pread(descriptors[0], os.fstat(descriptors[0]).st_size, 0),
         )
         running = self._running.get(key)

@@ -12,7 +12,7 @@ import os
 import select
 import socket
 import struct
-import traceback
+import sys
 from collections.abc import Callable
 from functools import partial
 
@@ -51,7 +51,7 @@ class Poller:
                     callback(events)
                 except Exception:  # noqa: BLE001  it is reported, see below
                     # Many containers depend on this process: one that goes wrong must not end it.
-                    traceback.print_exc()
+                    sys.excepthook(*sys.exc_info())
 
 
 class Client:
