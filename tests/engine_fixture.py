@@ -144,14 +144,15 @@ class LocalEngine:
         cgroup.group(f"/{self.name}").remove()
 
     def _stop_shim(self) -> None:
+        """It ends with its engine, unless it had processes then or the engine was killed."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
             try:
                 connection.connect(f"{self.run}/shim.sock")
-            except (FileNotFoundError, ConnectionRefusedError):
+                protocol.send(connection, {"op": "shutdown", "seq": 1})
+                answer, _ = protocol.receive(connection)
+            except (FileNotFoundError, ConnectionRefusedError, ConnectionResetError, BrokenPipeError):
                 return
-            protocol.send(connection, {"op": "shutdown", "seq": 1})
-            answer, _ = protocol.receive(connection)
-            assert answer == {"seq": 1}, f"the shim still has processes: {answer}"
+            assert answer in (None, {"seq": 1}), f"the shim still has processes: {answer}"
 
     # What must not be left over.
 

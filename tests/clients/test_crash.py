@@ -160,3 +160,18 @@ def test_ten_clients_start_and_stop_a_hundred_containers_at_once(own_engine: Loc
     assert own_engine.ok("ps", "-q") == ""
     own_engine.ok("rm", *names)
     own_engine.assert_clean()
+
+
+def test_an_idle_shim_ends_with_the_engine_and_a_busy_one_stays(own_engine: LocalEngine) -> None:
+    own_engine.ok("run", "-d", "--name", "busy", "busybox", "sleep", "1000")
+    own_engine.stop()
+    assert (own_engine.run / "shim.sock").exists()
+    own_engine.start()
+    own_engine.ok("rm", "-f", "busy")
+    own_engine.stop()
+    deadline = time.monotonic() + 5
+    while (own_engine.run / "shim.sock").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    own_engine.start()
+    assert own_engine.ok("run", "--rm", "busybox", "echo", "again") == "again"

@@ -14,7 +14,8 @@ from argosy.engine.container_store import ContainerStore
 from argosy.engine.events import Events
 from argosy.engine.networks import Networks
 from argosy.engine.settings import Settings
-from argosy.engine.shim_link import ShimLink
+from argosy.engine.shim_link import ShimError, ShimLink
+from argosy.errors import Unavailable
 from argosy.image import Images, ImageUser
 from argosy.image.placement import spread_subdirectories
 from argosy.volume.store import VolumeStore
@@ -84,7 +85,10 @@ class Engine:
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        """Let go of everything; containers go on."""
+        """Let go of everything; containers go on, and with them the shim. An idle one goes, too."""
+        self.on_shim_lost = None
+        with contextlib.suppress(ShimError, Unavailable):
+            await self.shim.ask({"op": "shutdown"})
         for task in list(self._tasks):
             task.cancel()
         for container in self.containers.all():
