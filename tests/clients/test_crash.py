@@ -175,3 +175,29 @@ def test_an_idle_shim_ends_with_the_engine_and_a_busy_one_stays(own_engine: Loca
         time.sleep(0.02)
     own_engine.start()
     assert own_engine.ok("run", "--rm", "busybox", "echo", "again") == "again"
+
+
+def _state(pid: str) -> str:
+    """The letter that proc(5) has for a process, or nothing when it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return ""
+
+
+def test_when_engine_and_shim_are_killed_the_next_engine_ends_what_is_left(own_engine: LocalEngine) -> None:
+    own_engine.ok("run", "-d", "--name", "left", "-p", "127.0.0.1::80", "busybox", "sleep", "1000")
+    pid = own_engine.ok("inspect", "-f", "{{.State.Pid}}", "left")
+    found = subprocess.run(
+        ["pgrep", "-f", f"main\\(\\) {own_engine.run}"], capture_output=True, text=True, check=True
+    )
+    own_engine.kill()
+    subprocess.run(["kill", "-9", found.stdout.split()[0]], check=True)
+    own_engine.start()
+    assert own_engine.ok("inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", "left") == "exited 255"
+    # Whoever adopted it may not have reaped it yet, but it does not run any more.
+    assert _state(pid) in ("", "Z", "X")
+    own_engine.ok("start", "left")
+    own_engine.remove_all()
+    own_engine.assert_clean()
