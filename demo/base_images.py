@@ -15,7 +15,6 @@ from pathlib import Path
 
 DEBIAN_SUITE = "bookworm"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-PACKAGES = ("debootstrap", "busybox-static", "qemu-utils", "npm")
 _ALPINE_LEFT_OUT = ("boot", "lib/modules", "lost+found", "swap.img")
 
 

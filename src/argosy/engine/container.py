@@ -82,6 +82,11 @@ class Container:
         self._waiters: list[asyncio.Future[None]] = []
         self._removed: list[asyncio.Future[None]] = []
 
+    def call_off_restart(self) -> None:
+        if self.restart_timer is not None:
+            self.restart_timer.cancel()
+            self.restart_timer = None
+
     @property
     def id(self) -> str:
         return self.spec.id

@@ -92,8 +92,7 @@ class Engine:
         for task in list(self._tasks):
             task.cancel()
         for container in self.containers.all():
-            if container.restart_timer is not None:
-                container.restart_timer.cancel()
+            container.call_off_restart()
         self.shim.close()
         self._threads.shutdown()
         self.images.close()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from argosy.engine.container import Container
 from argosy.engine.lifecycle import Status
 from argosy.errors import InvalidParameter, NotFound
+from argosy.image.query import has_label
 from argosy.network.ports import parse_port
 
 Filters = dict[str, list[str]]
@@ -74,11 +75,7 @@ def _created(
 
 
 def has_labels(labels: dict[str, str], wanted: list[str]) -> bool:
-    for item in wanted:
-        key, equals, value = item.partition("=")
-        if key not in labels or (equals and labels[key] != value):
-            return False
-    return True
+    return all(has_label(labels, item) for item in wanted)
 
 
 def _by_name(container: Container, values: list[str]) -> bool:

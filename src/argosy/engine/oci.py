@@ -97,6 +97,10 @@ def _capability(text: str) -> str:
     return name
 
 
+def cgroup_path(spec: Spec, default_parent: str) -> str:
+    return f"{(spec.host.cgroup_parent or default_parent).rstrip('/')}/{spec.id}"
+
+
 def process(
     *,
     args: list[str],
@@ -206,7 +210,7 @@ def config(
         "linux": {
             "namespaces": namespaces,
             "devices": _devices(host),
-            "cgroupsPath": f"{(host.cgroup_parent or cgroup_parent).rstrip('/')}/{spec.id}",
+            "cgroupsPath": cgroup_path(spec, cgroup_parent),
             "resources": resources(host),
             "sysctl": host.sysctls or {},
             "maskedPaths": [] if host.privileged else list(host.masked_paths or []),

@@ -34,9 +34,7 @@ async def remove_locked(engine: Engine, container: Container, *, volumes: bool) 
     """With the lock held and no process left."""
     if engine.containers.get(container.id) is not container:
         return
-    if container.restart_timer is not None:
-        container.restart_timer.cancel()
-        container.restart_timer = None
+    container.call_off_restart()
     container.fire(Event.REMOVE)
     # From here on it is gone; what a crash leaves of it is swept at the next start.
     await engine.containers.delete(container, durable=not container.spec.host.auto_remove)

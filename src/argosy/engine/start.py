@@ -34,9 +34,7 @@ async def start(engine: Engine, container: Container) -> None:
             raise Conflict("cannot start a paused container, try unpause instead")
         if not container.status.can_start():
             raise Conflict("container is marked for removal and cannot be started")
-        if container.restart_timer is not None:
-            container.restart_timer.cancel()
-            container.restart_timer = None
+        container.call_off_restart()
         container.state.restarts = 0
         await start_locked(engine, container)
 
@@ -59,8 +57,8 @@ async def start_locked(engine: Engine, container: Container) -> None:
     before = state.status
     state.stopped_by_user = False
     try:
-        await _prepare(engine, container)
         try:
+            await _prepare(engine, container)
             answer = await engine.shim.ask(_request(engine, container))
         except BaseException:
             _let_go_of_network(engine, container)
@@ -73,13 +71,14 @@ async def start_locked(engine: Engine, container: Container) -> None:
         raise failure from error
     container.fire(Event.START)
     state.pid, state.started_at = answer["pid"], answer["time"]
-    state.exit_code, state.error, state.oom_killed, state.finished_at = 0, "", False, state.finished_at
+    state.exit_code, state.error, state.oom_killed = 0, "", False
     if state.attachment is not None:
         _network_event(engine, container, "connect")
     engine.container_event(container, "start")
 
 
 async def _prepare(engine: Engine, container: Container) -> None:
+    """Everything but the process itself. If it fails, the network is the caller's to give back."""
     endpoints: list[Endpoint] = []
     mode = container.spec.host.network_mode
     if mode not in (BRIDGE, HOST, NONE) and not mode.startswith("container:"):
@@ -89,16 +88,12 @@ async def _prepare(engine: Engine, container: Container) -> None:
     if mode == BRIDGE:
         container.state.attachment, endpoint = engine.networks.attach(container)
         endpoints.append(endpoint)
-    try:
-        seccomp = await _seccomp(engine, container)
-        joined = _joined(engine, container)
-        _write_bundle(engine, container, endpoints, seccomp, joined)
-        # Before it runs, so that an engine that dies from here on knows what the container holds. What
-        # follows, its PID and the moment, the shim knows as well.
-        await engine.containers.save_state(container, status=Status.RUNNING)
-    except BaseException:
-        _let_go_of_network(engine, container)
-        raise
+    seccomp = await _seccomp(engine, container)
+    joined = _joined(engine, container)
+    _write_bundle(engine, container, endpoints, seccomp, joined)
+    # Before it runs, so that an engine that dies from here on knows what the container holds. What
+    # follows, its PID and the moment, the shim knows as well.
+    await engine.containers.save_state(container, status=Status.RUNNING)
 
 
 def _write_bundle(

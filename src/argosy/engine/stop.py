@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import signal
 
+from argosy.engine import oci
 from argosy.engine.container import Container
 from argosy.engine.core import Engine
 from argosy.engine.lifecycle import Event, Status
@@ -95,9 +96,7 @@ async def give_up(engine: Engine, container: Container) -> None:
     async with container.lock:
         if container.status != Status.RESTARTING:
             return
-        if container.restart_timer is not None:
-            container.restart_timer.cancel()
-            container.restart_timer = None
+        container.call_off_restart()
         container.state.stopped_by_user = True
         container.fire(Event.GIVE_UP)
         await engine.containers.save_state(container)
@@ -130,5 +129,4 @@ def _thaw(engine: Engine, container: Container) -> None:
 
 
 def cgroup_path(engine: Engine, container: Container) -> str:
-    parent = container.spec.host.cgroup_parent or engine.settings.cgroup_parent
-    return f"{parent.rstrip('/')}/{container.id}"
+    return oci.cgroup_path(container.spec, engine.settings.cgroup_parent)

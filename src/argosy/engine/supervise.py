@@ -17,6 +17,7 @@ from argosy.engine.lifecycle import Event, Status
 from argosy.engine.remove import remove_locked
 from argosy.engine.restart import delay_before_restart, starts_with_engine
 from argosy.engine.start import start_locked
+from argosy.engine.stop import cgroup_path
 from argosy.errors import ArgosyError
 from argosy.linux import cgroup
 from argosy.units import NANOSECONDS
@@ -198,8 +199,7 @@ class Supervisor:
             async with container.lock:
                 if not container.status.is_alive():
                     continue
-                parent = container.spec.host.cgroup_parent or engine.settings.cgroup_parent
-                group = cgroup.group(f"{parent.rstrip('/')}/{container.id}")
+                group = cgroup.group(cgroup_path(engine, container))
                 await engine.in_thread(kill_group, group)
                 await engine.in_thread(group.remove)
                 await self._ended(container, {"status": _KILLED, "oom": False, "time": 0})

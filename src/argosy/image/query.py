@@ -145,13 +145,13 @@ def _created(catalog: Catalog, name: str) -> int:
 
 
 def _labels_match(record: ImageRecord, filters: Filters) -> bool:
-    has = all(_has_label(record, wanted) for wanted in filters.get("label", ()))
-    return has and not any(_has_label(record, unwanted) for unwanted in filters.get("label!", ()))
+    has = all(has_label(record.labels, wanted) for wanted in filters.get("label", ()))
+    return has and not any(has_label(record.labels, unwanted) for unwanted in filters.get("label!", ()))
 
 
-def _has_label(record: ImageRecord, wanted: str) -> bool:
+def has_label(labels: Mapping[str, str], wanted: str) -> bool:
+    """`key` or `key=value`, as every `label` filter has it."""
     key, equals, value = wanted.partition("=")
-    labels = record.labels
     return key in labels and (not equals or labels[key] == value)
 
 

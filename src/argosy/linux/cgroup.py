@@ -5,8 +5,7 @@ exists once per controller, on v2 once. On a hybrid host the controllers are v1 
 hierarchy carries none, so it is left alone.
 
 The child joins its groups itself: on v1 a single-threaded process that writes `0` to `tasks` skips the
-global thread-group lock, whose write side costs an RCU grace period, and on v2 it is born into its
-group by CLONE_INTO_CGROUP.
+global thread-group lock, whose write side costs an RCU grace period.
 """
 
 import ctypes
@@ -42,9 +41,6 @@ class Group(Protocol):
 
     def join(self) -> None:
         """Move the calling, single-threaded process in."""
-
-    def birthplace(self) -> int:
-        """A descriptor for CLONE_INTO_CGROUP, or -1 where only `join` works."""
 
     def update(self, resources: dict[str, Any]) -> None:
         """Change limits of a group that exists."""
@@ -207,9 +203,6 @@ class _V1:
         for directory in self._directories:
             _write(f"{directory}/tasks", "0")
 
-    def birthplace(self) -> int:
-        return -1
-
     def update(self, resources: dict[str, Any]) -> None:
         settings = _v1_settings(resources)
         limit, current = resources.get("memory", {}).get("limit"), self._memory_and_swap()
@@ -280,6 +273,20 @@ def _v1_device_rule(rule: dict[str, Any]) -> str:
     return "a" if kind == "a" else f"{kind} {numbers} {rule.get('access', 'rwm')}"
 
 
+def _common_settings(resources: dict[str, Any]) -> list[Setting]:
+    """What both versions spell alike."""
+    settings: list[Setting] = []
+    cpu = resources.get("cpu", {})
+    if cpu.get("cpus"):
+        settings.append(Setting("cpuset", "cpuset.cpus", cpu["cpus"]))
+    if cpu.get("mems"):
+        settings.append(Setting("cpuset", "cpuset.mems", cpu["mems"]))
+    pids = resources.get("pids", {}).get("limit")
+    if pids is not None:
+        settings.append(Setting("pids", "pids.max", "max" if pids <= 0 else str(pids), required=pids > 0))
+    return settings
+
+
 def _v1_settings(resources: dict[str, Any]) -> list[Setting]:
     settings: list[Setting] = []
     memory = resources.get("memory", {})
@@ -303,13 +310,7 @@ def _v1_settings(resources: dict[str, Any]) -> list[Setting]:
     ):
         if cpu.get(key) is not None:
             settings.append(Setting("cpu", file, str(cpu[key])))
-    if cpu.get("cpus"):
-        settings.append(Setting("cpuset", "cpuset.cpus", cpu["cpus"]))
-    if cpu.get("mems"):
-        settings.append(Setting("cpuset", "cpuset.mems", cpu["mems"]))
-    pids = resources.get("pids", {}).get("limit")
-    if pids is not None:
-        settings.append(Setting("pids", "pids.max", "max" if pids <= 0 else str(pids), required=pids > 0))
+    settings += _common_settings(resources)
     weight = resources.get("blockIO", {}).get("weight")
     if weight:
         settings.append(Setting("blkio", "blkio.weight", str(weight), required=False))
@@ -342,13 +343,7 @@ def _v2_settings(resources: dict[str, Any]) -> list[Setting]:
         settings.append(
             Setting("cpu", "cpu.max", f"{'max' if quota < 0 else quota} {cpu.get('period') or 100000}")
         )
-    if cpu.get("cpus"):
-        settings.append(Setting("cpuset", "cpuset.cpus", cpu["cpus"]))
-    if cpu.get("mems"):
-        settings.append(Setting("cpuset", "cpuset.mems", cpu["mems"]))
-    pids = resources.get("pids", {}).get("limit")
-    if pids is not None:
-        settings.append(Setting("pids", "pids.max", "max" if pids <= 0 else str(pids), required=pids > 0))
+    settings += _common_settings(resources)
     weight = resources.get("blockIO", {}).get("weight")
     if weight:
         settings.append(Setting("io", "io.weight", str(weight), required=False))
@@ -384,9 +379,6 @@ class _V2:
 
     def join(self) -> None:
         _write(f"{self._directory}/cgroup.procs", "0")
-
-    def birthplace(self) -> int:
-        return os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def update(self, resources: dict[str, Any]) -> None:
         for setting in _v2_settings(resources):

@@ -6,10 +6,8 @@ import os
 from argosy.linux.libc import check, libc
 
 IN_MODIFY = 0x002
-IN_MOVED_FROM = 0x040
 IN_MOVED_TO = 0x080
 IN_CREATE = 0x100
-IN_DELETE_SELF = 0x400
 _NONBLOCK_CLOEXEC = os.O_NONBLOCK | os.O_CLOEXEC
 
 

@@ -16,7 +16,6 @@ MS_DIRSYNC = 128
 MS_NOATIME = 1024
 MS_NODIRATIME = 2048
 MS_BIND = 4096
-MS_MOVE = 8192
 MS_REC = 16384
 MS_SILENT = 1 << 15
 MS_UNBINDABLE = 1 << 17
@@ -30,7 +29,6 @@ MNT_DETACH = 2
 
 MOUNT_ATTR_RDONLY = 1
 AT_FDCWD = -100
-AT_EMPTY_PATH = 0x1000
 AT_RECURSIVE = 0x8000
 
 # Options as mount(8) and the OCI runtime spec ("Linux mount options") spell them: (set?, flag).

@@ -14,7 +14,6 @@ CLONE_NEWIPC = 0x08000000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
-CLONE_INTO_CGROUP = 0x200000000
 
 # The names of the OCI runtime spec ("Linux namespaces"), with their file in /proc/<pid>/ns.
 NAMESPACES = {
@@ -44,19 +43,16 @@ class _CloneArgs(ctypes.Structure):
     ]
 
 
-def clone(flags: int = 0, cgroup: int = -1) -> tuple[int, int]:
+def clone(flags: int = 0) -> tuple[int, int]:
     """Fork with namespaces: (pid, pidfd) in the parent, (0, -1) in the child.
 
     Only for a process with a single thread: unlike os.fork no after-fork hook runs, none being needed
-    there. `cgroup` is a descriptor of a cgroup v2 directory that the child is born into.
+    there.
     """
     pidfd = ctypes.c_int(-1)
     arguments = _CloneArgs(
         flags=flags | CLONE_PIDFD, pidfd=ctypes.addressof(pidfd), exit_signal=int(signal.SIGCHLD)
     )
-    if cgroup >= 0:
-        arguments.flags |= CLONE_INTO_CGROUP
-        arguments.cgroup = cgroup
     pid = syscall(SYS_CLONE3, "clone3", ctypes.byref(arguments), ctypes.sizeof(arguments))
     return pid, pidfd.value if pid else -1
 

@@ -230,7 +230,6 @@ class PivotRoot(NamedTuple):
     """The container's root becomes /, and the host's is let go (pivot_root(2), "pivot_root(".", ".")")."""
 
     path: str
-    readonly: bool
 
     def execute(self, context: Context) -> None:
         os.chdir(self.path)

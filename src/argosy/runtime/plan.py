@@ -108,7 +108,7 @@ def _plan_root(config: Config) -> list[op.Operation]:
                 mounting.MakeDevice(device) for device in (*_DEFAULT_DEVICES, *linux.get("devices", []))
             ]
             steps.append(mounting.LinkDevices(_DEVICE_LINKS))
-    steps.append(mounting.PivotRoot(path, bool(config["root"].get("readonly"))))
+    steps.append(mounting.PivotRoot(path))
     return steps
 
 

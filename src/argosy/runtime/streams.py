@@ -60,7 +60,6 @@ class Client:
     __slots__ = (
         "_detach_keys",
         "_keys_seen",
-        "_sent",
         "closing",
         "ended",
         "events",
@@ -97,7 +96,6 @@ class Client:
         self.closing = False
         self._detach_keys = detach_keys
         self._keys_seen = 0
-        self._sent = 0
         connection.setblocking(False)
 
     def input(self, data: bytes) -> tuple[bytes, bool]:
