@@ -36,6 +36,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--bip", metavar="CIDR", type=IPv4Interface, help="address of the bridge")
     parser.add_argument("--insecure-registry", action="append", default=[], metavar="HOST[:PORT]")
     parser.add_argument("--registry-mirror", action="append", default=[], metavar="URL")
+    parser.add_argument(
+        "-s",
+        "--storage-driver",
+        default="",
+        metavar="NAME",
+        help="erofs (layers stay packed) or overlay (unpacked); default: erofs where the kernel can",
+    )
     parser.add_argument("--label", action="append", default=[])
     parser.add_argument("--log-level", choices=["debug", "info", "warning", "error"], default="info")
     return parser
@@ -103,6 +110,7 @@ def main() -> None:
         bridge_address=arguments.bip,
         insecure_registries=tuple(arguments.insecure_registry),
         registry_mirrors=tuple(arguments.registry_mirror),
+        storage_driver=arguments.storage_driver,
         labels=tuple(arguments.label),
     )
     lock = _lock(settings)

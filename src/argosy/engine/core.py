@@ -49,6 +49,7 @@ class Engine:
             on_event=self._image_event,
             insecure_registries=settings.insecure_registries,
             mirrors=settings.registry_mirrors,
+            storage_driver=settings.storage_driver,
         )
         self.volumes = VolumeStore(os.path.join(settings.root, "volumes"), self.database)
         self.networks = Networks(settings, self.database)

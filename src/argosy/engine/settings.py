@@ -21,6 +21,7 @@ class Settings:
     bridge_address: IPv4Interface | None = None
     insecure_registries: tuple[str, ...] = ()
     registry_mirrors: tuple[str, ...] = ()
+    storage_driver: str = ""
     labels: tuple[str, ...] = field(default=())
 
     @property

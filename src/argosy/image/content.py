@@ -104,13 +104,19 @@ class ContentStore:
 
 
 class Blob:
-    """A blob open for reading, a `tar.Source`."""
+    """A blob open for reading, a `tar.Skippable`."""
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
 
     def read(self, size: int, /) -> bytes:
         return os.read(self.descriptor, size)
+
+    def skip(self, size: int, /) -> int:
+        position = os.lseek(self.descriptor, 0, os.SEEK_CUR)
+        skipped = min(size, os.fstat(self.descriptor).st_size - position)
+        os.lseek(self.descriptor, skipped, os.SEEK_CUR)
+        return skipped
 
     def read_all(self) -> bytes:
         return b"".join(iter(lambda: self.read(CHUNK_SIZE), b""))
@@ -220,7 +226,7 @@ class Ingest:
 
 
 class Follower:
-    """A `tar.Source` over an ingest that may still be growing."""
+    """A `tar.Skippable` over an ingest that may still be growing."""
 
     def __init__(self, ingest: Ingest, descriptor: int) -> None:
         self._ingest = ingest
@@ -229,9 +235,17 @@ class Follower:
 
     def read(self, size: int, /) -> bytes:
         available = self._ingest.wait_beyond(self._position) - self._position
-        data = os.read(self._descriptor, min(size, available)) if available else b""
+        data = os.pread(self._descriptor, min(size, available), self._position) if available else b""
         self._position += len(data)
         return data
+
+    def skip(self, size: int, /) -> int:
+        """Waits for what is skipped."""
+        end = self._position + size
+        reached = self._ingest.wait_beyond(end - 1) if size else end
+        skipped = min(end, reached) - self._position
+        self._position += skipped
+        return skipped
 
     def close(self) -> None:
         if self._descriptor >= 0:

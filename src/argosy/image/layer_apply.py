@@ -80,7 +80,7 @@ class _Applier:
         for entry in reader:
             try:
                 self._apply(entry, reader)
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, OverflowError) as error:
                 if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
                     raise
                 shown = os.fsdecode(entry.name)

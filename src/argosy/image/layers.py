@@ -110,7 +110,7 @@ class Layers:
             key = f"layer-{os.urandom(12).hex()}"
             with self._content.open(diff_id) as blob:
                 self._snapshotter.stage(key, blob)
-        self._snapshotter.commit(chain, key, parent)
+        self._snapshotter.commit(chain, key, parent, diff_id)
 
     def wait(self, layer: ReceivedLayer) -> None:
         """Until the layer is staged. Raises what staging raised."""

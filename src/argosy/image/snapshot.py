@@ -4,9 +4,9 @@ The life of a snapshot. An image's layers stand on one another, and the digest o
 chain ID. A layer comes in by `stage`, under a `key` of the caller's choice: it needs no parent for that,
 so all layers of an image can be staged at once while they are still being downloaded. `commit` then
 puts it on its parent under its `name`, the chain ID: it is immutable from then on, and can itself be a
-parent. A container's root is an active snapshot, `prepare`d on its image's chain; a build step's is
-too, and is committed when the step has run. When a container goes, `remove` its key. A `view` is an
-active snapshot that nobody can write to.
+parent. A container's root is an active snapshot, `prepare`d on its image's chain; its `diff` is the tar
+of a new layer. When a container goes, `remove` its key. A `view` is an active snapshot that nobody can
+write to.
 
 Nothing above this package may assume that a committed snapshot is a directory: what `prepare`, `view`
 and `mounts` return is a list of mounts to be made one over the other at one place, by the one who needs
@@ -27,7 +27,10 @@ from argosy.image.tar import Source
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """One mount(2), options as mount(8) spells them."""
+    """One mount(2), options as mount(8) spells them.
+
+    `%N` among an overlay's lower layers is the root of the list's Nth mount, counted from 0.
+    """
 
     type: str
     source: str
@@ -69,15 +72,15 @@ class Snapshotter(Protocol):
     def stage(self, key: str, layer: Source) -> Usage:
         """Lay down a layer's tar, read to its end, to be committed or removed."""
 
-    def commit(self, name: str, key: str, parent: str | None = None) -> None:
-        """Turn `key` into the committed `name`; the key is gone. `parent` is for staged keys only: the
-        others have theirs.
+    def commit(self, name: str, key: str, parent: str | None, blob: str) -> None:
+        """Turn the staged `key` into the committed `name`; the key is gone. `blob` is the digest of the
+        layer's tar, which is in the content store and stays there as long as the snapshot.
 
         Idempotent in the name: if it is there already, the key is removed and nothing else happens.
         """
 
-    def diff(self, key_or_name: str, write: Callable[[bytes], object]) -> None:
-        """The layer tar that leads from its parent to the snapshot."""
+    def diff(self, key: str, write: Callable[[bytes], object]) -> None:
+        """The layer tar that leads from its parent to the active snapshot."""
 
     def remove(self, key_or_name: str) -> None:
         """Idempotent. Raises Conflict while something stands on the name."""
@@ -90,6 +93,12 @@ class Snapshotter(Protocol):
 
     def describe(self, key_or_name: str) -> dict[str, str]:
         """The driver's `Data` in inspect; for people, not for programs."""
+
+    def allocated(self, name: str) -> int:
+        """The bytes that a committed snapshot takes on the disk beside its layer's tar."""
+
+    def verify(self, name: str) -> None:
+        """Read a committed snapshot through. Raises ArgosyError for one that is damaged."""
 
     def sync(self) -> None:
         """Return when everything committed so far would survive a power cut."""

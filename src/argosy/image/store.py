@@ -17,11 +17,11 @@ from argosy.image.content import ContentStore
 from argosy.image.create import NewImage, Registrar
 from argosy.image.credentials import Credentials
 from argosy.image.delete import Deletion, no_such_image
+from argosy.image.drivers import choose_snapshotter
 from argosy.image.gc import Collected, Collector, Roots
 from argosy.image.layers import Layers
 from argosy.image.leases import Lease, Leases
 from argosy.image.load import Loader
-from argosy.image.overlay import OverlaySnapshotter
 from argosy.image.platforms import host_platform, parse_platform
 from argosy.image.progress import Progress, Report, silent
 from argosy.image.pull import Puller
@@ -58,16 +58,24 @@ class Images:
         database: Database,
         snapshotter: Snapshotter | None = None,
         *,
+        storage_driver: str = "",
         insecure_registries: Sequence[str] = (),
         mirrors: Sequence[str] = (),
         on_event: OnEvent = _unheard,
         in_use: InUse = nobody,
     ) -> None:
-        """`mirrors` are asked before Docker Hub. `in_use` must not call back."""
+        """`storage_driver` is a snapshotter's name, or "" for the best that the kernel can do. `mirrors`
+        are asked before Docker Hub. `in_use` must not call back. Raises InvalidParameter.
+        """
         os.makedirs(root, mode=0o711, exist_ok=True)
         self._content = ContentStore(root)
         self._content.clean()
-        self._snapshotter = snapshotter or OverlaySnapshotter(root)
+        if snapshotter is None:
+            choice = choose_snapshotter(root, self._content, storage_driver)
+            snapshotter, self.storage_reason = choice.snapshotter, choice.reason
+        else:
+            self.storage_reason = "given"
+        self._snapshotter = snapshotter
         self._catalog = Catalog(database, self._content)
         self._leases = Leases()
         self._layers = Layers(self._content, self._snapshotter, self._catalog)

@@ -10,7 +10,7 @@ disk.
 
 import struct
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from argosy.errors import InvalidParameter
 
@@ -71,13 +71,36 @@ class Entry:
     sparse: list[tuple[int, int]] | None
 
 
+@runtime_checkable
+class Skippable(Source, Protocol):
+    """A source that need not be read to get on."""
+
+    def skip(self, size: int, /) -> int:
+        """How far it got: less than `size` at the end."""
+
+
 class Stream:
     """A source in chunks, handed out as views into them: contents are copied once, by the kernel."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, chunk_size: int = CHUNK) -> None:
         self._source = source
+        self._skip = source.skip if isinstance(source, Skippable) else None
+        self._chunk_size = chunk_size
         self._chunk = memoryview(b"")
+        # Of the chunk in the stream, and in the chunk.
+        self._base = 0
         self._position = 0
+
+    @property
+    def offset(self) -> int:
+        """How far into the stream this is."""
+        return self._base + self._position
+
+    def _refill(self) -> bool:
+        self._base += len(self._chunk)
+        self._position = 0
+        self._chunk = memoryview(self._source.read(self._chunk_size))
+        return len(self._chunk) > 0
 
     def take(self, size: int) -> bytes:
         """Exactly `size` bytes. Raises TarError at the end of the stream."""
@@ -90,38 +113,40 @@ class Stream:
 
     def take_or_end(self, size: int) -> bytes:
         """As `take`, but `b""` when the stream is over already."""
-        if self._position == len(self._chunk):
-            self._chunk = memoryview(self._source.read(CHUNK))
-            self._position = 0
-            if not self._chunk:
-                return b""
+        if self._position == len(self._chunk) and not self._refill():
+            return b""
         return self.take(size)
 
     def views(self, size: int) -> Iterator[memoryview]:
         """The next `size` bytes piece by piece. All of them must be consumed."""
         while size:
+            if self._position == len(self._chunk) and not self._refill():
+                raise TarError("unexpected EOF")
             position = self._position
-            chunk = self._chunk
-            if position == len(chunk):
-                chunk = self._chunk = memoryview(self._source.read(CHUNK))
-                position = 0
-                if not chunk:
-                    self._position = 0
-                    raise TarError("unexpected EOF")
-            end = min(position + size, len(chunk))
+            end = min(position + size, len(self._chunk))
             self._position = end
             size -= end - position
-            yield chunk[position:end]
+            yield self._chunk[position:end]
 
     def skip(self, size: int) -> None:
-        for _ in self.views(size):
-            pass
+        beyond = self._position + size - len(self._chunk)
+        if beyond <= 0:
+            self._position += size
+        elif self._skip is not None:
+            self._base += len(self._chunk) + beyond
+            self._chunk = memoryview(b"")
+            self._position = 0
+            if self._skip(beyond) < beyond:
+                raise TarError("unexpected EOF")
+        else:
+            for _ in self.views(size):
+                pass
 
     def drain(self) -> None:
         """To the end of the source, whatever is there."""
         self._chunk = memoryview(b"")
         self._position = 0
-        while self._source.read(CHUNK):
+        while self._source.read(self._chunk_size):
             pass
 
 
@@ -152,8 +177,8 @@ def is_header(block: bytes) -> bool:
 class TarReader:
     """Iterates over entries. Contents not read by `contents` are skipped."""
 
-    def __init__(self, source: Source) -> None:
-        self.stream = Stream(source)
+    def __init__(self, source: Source, chunk_size: int = CHUNK) -> None:
+        self.stream = Stream(source, chunk_size)
         self._pending = 0
         self._defaults: dict[bytes, bytes] = {}
 

@@ -103,6 +103,32 @@ def mount(source: str, target: str, fstype: str = "", flags: int = 0, data: str 
     )
 
 
+def mount_stack(mounts: list[tuple[str, str, tuple[str, ...]]], target: str) -> None:
+    """Mount (type, source, options) one over the other at `target`.
+
+    `%N` among an overlay's lower layers is the root of the Nth of them.
+    """
+    roots: list[int] = []
+    try:
+        for kind, source, options in mounts:
+            flags, _, data = parse_options([_with_roots(option, roots) for option in options])
+            mount(source, target, "" if flags & MS_BIND else kind, flags, data)
+            if len(roots) + 1 < len(mounts):
+                roots.append(os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+    finally:
+        for root in roots:
+            os.close(root)
+
+
+def _with_roots(option: str, roots: list[int]) -> str:
+    name, equals, value = option.partition("=")
+    if name != "lowerdir" or "%" not in value:
+        return option
+    paths = value.split(":")
+    lower = [f"/proc/self/fd/{roots[int(path[1:])]}" if path[:1] == "%" else path for path in paths]
+    return name + equals + ":".join(lower)
+
+
 def umount(target: str, flags: int = 0) -> None:
     check(libc.umount2(os.fsencode(target), flags), "umount", target)
 

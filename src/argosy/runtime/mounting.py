@@ -29,23 +29,23 @@ class SetPropagation(NamedTuple):
 
 
 class MountRoot(NamedTuple):
-    """Mounts the root file system at `target` and opens it. Without a type it is a directory, bound."""
+    """Mounts (type, source, options) one over the other at `target`, and opens it.
 
-    type: str
-    source: str
+    Without any, `target` is the root file system's directory itself.
+    """
+
+    mounts: tuple[tuple[str, str, tuple[str, ...]], ...]
     target: str
-    options: tuple[str, ...]
 
     def execute(self, context: Context) -> None:
-        flags, _, data = mount.parse_options(self.options)
-        if self.type:
-            mount.mount(self.source, self.target, self.type, flags, data)
+        if self.mounts:
+            mount.mount_stack(list(self.mounts), self.target)
         else:
-            mount.mount(self.source, self.target, flags=mount.MS_BIND | mount.MS_REC)
+            mount.mount(self.target, self.target, flags=mount.MS_BIND | mount.MS_REC)
         context.root = os.open(self.target, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def describe(self) -> str:
-        return f"mount the {self.type or 'bound'} root at {self.target}"
+        return f"mount the {self.mounts[-1][0] if self.mounts else 'bound'} root at {self.target}"
 
 
 class FileSystemMount(NamedTuple):

@@ -89,9 +89,9 @@ def _plan_root(config: Config) -> list[op.Operation]:
     linux = config["linux"]
     path = config["root"]["path"]
     propagation = _PROPAGATION[linux.get("rootfsPropagation", "")]
-    rootfs = config.get("argosy", {}).get("rootfs") or [{"type": "", "source": path, "options": []}]
-    steps: list[op.Operation] = [mounting.SetPropagation(propagation)]
-    steps += [mounting.MountRoot(m["type"], m["source"], path, tuple(m["options"])) for m in rootfs]
+    rootfs = config.get("argosy", {}).get("rootfs", [])
+    mounts = tuple((m["type"], m["source"], tuple(m["options"])) for m in rootfs)
+    steps: list[op.Operation] = [mounting.SetPropagation(propagation), mounting.MountRoot(mounts, path)]
     for entry in config.get("mounts", []):
         kind, target = entry.get("type", ""), entry["destination"]
         options = tuple(entry.get("options", []))

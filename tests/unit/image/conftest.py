@@ -6,6 +6,7 @@ import pytest
 
 from argosy.database import Database
 from argosy.image import Images
+from image_store import DRIVERS
 
 
 @pytest.fixture
@@ -15,8 +16,8 @@ def database(tmp_path: Path) -> Iterator[Database]:
     opened.close()
 
 
-@pytest.fixture
-def images(tmp_path: Path, database: Database) -> Iterator[Images]:
-    opened = Images(os.fspath(tmp_path / "root"), database)
+@pytest.fixture(params=DRIVERS)
+def images(request: pytest.FixtureRequest, tmp_path: Path, database: Database) -> Iterator[Images]:
+    opened = Images(os.fspath(tmp_path / "root"), database, storage_driver=request.param)
     yield opened
     opened.close()

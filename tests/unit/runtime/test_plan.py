@@ -208,13 +208,13 @@ def test_a_volume_is_filled_before_it_hides_what_it_is_filled_from() -> None:
 
 
 def test_a_root_that_nobody_prepared_is_bound_onto_itself() -> None:
-    assert only(plan.plan_init(config()), mounting.MountRoot) == mounting.MountRoot("", "/r", "/r", ())
+    assert only(plan.plan_init(config()), mounting.MountRoot) == mounting.MountRoot((), "/r")
 
 
 def test_a_prepared_root_is_mounted_where_the_root_shall_be() -> None:
     prepared = [{"type": "overlay", "source": "overlay", "options": ["lowerdir=/a:/b"]}]
     root = only(plan.plan_init(config(argosy={"rootfs": prepared})), mounting.MountRoot)
-    assert root == mounting.MountRoot("overlay", "overlay", "/r", ("lowerdir=/a:/b",))
+    assert root == mounting.MountRoot((("overlay", "overlay", ("lowerdir=/a:/b",)),), "/r")
 
 
 def test_a_root_becomes_read_only_after_all_has_been_made_in_it() -> None:
