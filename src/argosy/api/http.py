@@ -20,12 +20,12 @@ from urllib.parse import parse_qs, unquote
 import h11
 import msgspec
 
+from argosy.api.body import BodySource, Gone
 from argosy.errors import ArgosyError, InvalidParameter
 
 log = logging.getLogger("argosy.api")
 T = TypeVar("T")
 _MAX_DOCUMENT = 16 << 20
-_READ_SIZE = 1 << 20
 _HIGH_WATER = 1 << 20
 _encode = msgspec.json.Encoder().encode
 _RAW = "application/vnd.docker.raw-stream"
@@ -49,10 +49,6 @@ def document(body: Any, status: int = 200) -> Response:
 
 def no_content() -> Response:
     return Response(status=204)
-
-
-class Gone(Exception):
-    """The client has closed the connection."""
 
 
 class Request:
@@ -121,9 +117,12 @@ class Request:
         except msgspec.DecodeError as error:
             raise InvalidParameter(f"invalid JSON: {error}") from None
 
-    def body_source(self) -> "BodySource":
+    def body_source(self) -> BodySource:
         """The body, for one thread to read from. To be called before, in the event loop's."""
-        return self._connection.body_source()
+        length: int | None = int(self.headers.get("content-length", "0"))
+        if "transfer-encoding" in self.headers:
+            length = None
+        return self._connection.body_source(length)
 
     async def stream(
         self,
@@ -162,48 +161,6 @@ class Stream:
         asyncio.run_coroutine_threadsafe(self._connection.write_body(data), loop).result()
 
 
-class BodySource:
-    """A request's body as a thread reads it: straight from the socket, past the event loop."""
-
-    def __init__(self, protocol: h11.Connection, connection: socket.socket) -> None:
-        self._protocol = protocol
-        self._socket = connection
-        self._rest = memoryview(b"")
-        self._ended = False
-        self._poll = select.poll()
-        self._poll.register(connection, select.POLLIN)
-
-    def read(self, size: int) -> bytes:
-        """At most `size` bytes, empty at the end. Raises Gone."""
-        while not self._rest and not self._ended:
-            self._more()
-        taken, self._rest = self._rest[:size], self._rest[size:]
-        return bytes(taken)
-
-    def _more(self) -> None:
-        event = self._protocol.next_event()
-        if event is h11.NEED_DATA:
-            self._poll.poll()
-            try:
-                data = self._socket.recv(_READ_SIZE)
-            except BlockingIOError:
-                return
-            except OSError:
-                data = b""
-            if not data:
-                raise Gone
-            self._protocol.receive_data(data)
-        elif isinstance(event, h11.Data):
-            self._rest = memoryview(bytes(event.data))
-        elif isinstance(event, h11.EndOfMessage):
-            self._ended = True
-        else:
-            raise Gone
-
-    def close(self) -> None:
-        self._socket.close()
-
-
 _FULL = (
     "no space left on device\nThe disk that holds Argosy's data is full: see what takes the room with "
     "argosy system df, and make some with argosy container prune or argosy image prune."
@@ -237,6 +194,7 @@ class Connection(asyncio.Protocol):
         self._closed = False
         self._hijacked = False
         self._only_reads = False
+        self._source: BodySource | None = None
 
     # asyncio's side
 
@@ -247,6 +205,9 @@ class Connection(asyncio.Protocol):
         self._connections.add(self)
 
     def data_received(self, data: bytes) -> None:
+        if self._source is not None:
+            # The rest of an upload that was refused.
+            return
         self._protocol.receive_data(data)
         if self._task is None:
             self._next_request()
@@ -258,6 +219,8 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """A client may close its side and still want the answer."""
+        if self._source is not None:
+            return self._protocol.our_state is not h11.MUST_CLOSE
         self._protocol.receive_data(b"")
         if self._task is None or self._is_gone():
             return False
@@ -359,7 +322,7 @@ class Connection(asyncio.Protocol):
         return document({"message": message}, status)
 
     def _send_response(self, request: Request, response: Response) -> None:
-        headers = [*self._headers, *response.headers]
+        headers = [*self._answer_headers(), *response.headers]
         if response.status != 204 and response.status != 304:
             headers.append(("Content-Length", str(len(response.body))))
         self._send(h11.Response(status_code=response.status, headers=headers))
@@ -369,7 +332,9 @@ class Connection(asyncio.Protocol):
 
     async def _finish(self) -> None:
         """Read what is left of the request, then turn to the next one."""
-        # A thread that read the body may have given up before its end.
+        if self._source is not None:
+            self._end_upload(self._source)
+            return
         self._transport.resume_reading()
         while await self.read_body():
             pass
@@ -383,6 +348,17 @@ class Connection(asyncio.Protocol):
             self._next_request()
         else:
             self._transport.close()
+
+    def _end_upload(self, source: BodySource) -> None:
+        """A client that is still sending reads the answer when it is done, or closes at once."""
+        if source.ended:
+            self._transport.close()
+        else:
+            self._transport.write_eof()
+            self._transport.resume_reading()
+
+    def _answer_headers(self) -> list[tuple[str, str]]:
+        return [*self._headers, ("Connection", "close")] if self._source is not None else self._headers
 
     def _send(self, event: Any) -> None:
         data = self._protocol.send(event)
@@ -410,11 +386,12 @@ class Connection(asyncio.Protocol):
             else:
                 return b""
 
-    def body_source(self) -> BodySource:
+    def body_source(self, length: int | None) -> BodySource:
         if self._protocol.they_are_waiting_for_100_continue:
             self._send(h11.InformationalResponse(status_code=100, headers=[]))
         self._transport.pause_reading()
-        return BodySource(self._protocol, self._own_socket())
+        self._source = BodySource(self._own_socket(), bytes(self._protocol.trailing_data[0]), length)
+        return self._source
 
     def _own_socket(self) -> socket.socket:
         transport_socket = self._transport.get_extra_info("socket")
@@ -424,7 +401,7 @@ class Connection(asyncio.Protocol):
 
     def start_stream(self, status: int, headers: list[tuple[str, str]]) -> Stream:
         chunked = [("Transfer-Encoding", "chunked")]
-        self._send(h11.Response(status_code=status, headers=[*self._headers, *headers, *chunked]))
+        self._send(h11.Response(status_code=status, headers=[*self._answer_headers(), *headers, *chunked]))
         return Stream(self)
 
     async def write_body(self, data: bytes) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 
 from argosy.cli.failure import Failure
+from argosy.client.transport import Upload
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,14 +53,22 @@ def write_output(path: str, pieces: Iterable[bytes]) -> None:
         raise
 
 
-def read_input(path: str) -> Iterator[bytes]:
-    """A file's content, or stdin's for an empty path."""
+def read_input(path: str) -> Upload | Iterator[bytes]:
+    """A file's content, or stdin's for an empty path, as a request's body."""
     if not path:
-        return _pieces(sys.stdin.buffer)
+        return read_stdin()
     try:
-        return _pieces(open(path, "rb"))
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise Failure(f"open {path}: {(error.strerror or '').lower()}") from None
+    status = os.fstat(descriptor)
+    if stat.S_ISREG(status.st_mode):
+        return Upload(descriptor, status.st_size)
+    return _pieces(os.fdopen(descriptor, "rb"))
+
+
+def read_stdin() -> Iterator[bytes]:
+    return _pieces(sys.stdin.buffer)
 
 
 def _pieces(file: BinaryIO) -> Iterator[bytes]:

@@ -98,9 +98,9 @@ def to_container(
         found = stat(client, container, path)
         if found is not None and not found["mode"] & _DIRECTORY:
             raise Failure(f'destination "{container}:{path}" must be a directory')
-        from argosy.cli.archive import read_input
+        from argosy.cli.archive import read_stdin
 
-        return _put(client, container, query, read_input(""))
+        return _put(client, container, query, read_stdin())
     if not os.path.lexists(source):
         raise Failure(f"lstat {os.path.abspath(source)}: no such file or directory")
     real = os.path.realpath(source) if follow else source

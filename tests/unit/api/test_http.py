@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import contextlib
 import json
 import os
 import socket
@@ -13,7 +14,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from argosy.api.http import BodySource, Connection, Request, Response, document, no_content
+from argosy.api.body import BodySource
+from argosy.api.http import Connection, Request, Response, document, no_content
 from argosy.errors import Conflict, InvalidParameter, NotModified
 
 Handler = Callable[[Request], Awaitable[Response | None]]
@@ -337,7 +339,11 @@ def test_a_hijacked_connection_belongs_to_the_handler_with_all_that_came(
     serve(tmp_path, hijack, talk)
 
 
-def test_a_body_can_be_read_in_a_thread_and_the_connection_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("sizes", [(3 << 20,), (5,), (1, 70_000, 2), ()])
+@pytest.mark.parametrize("chunked", [True, False])
+def test_a_body_can_be_read_in_a_thread_past_the_event_loop(
+    tmp_path: Path, sizes: tuple[int, ...], chunked: bool
+) -> None:
     def swallow(source: BodySource) -> int:
         assert threading.current_thread() is not threading.main_thread()
         size = 0
@@ -352,10 +358,53 @@ def test_a_body_can_be_read_in_a_thread_and_the_connection_goes_on(tmp_path: Pat
         return document({"size": await asyncio.to_thread(swallow, source)})
 
     async def talk(client: Client) -> None:
-        for size in (3 << 20, 5):
+        if chunked:
             await client.send(request("POST", "/", Transfer_Encoding="chunked"))
-            await client.send(b"%x\r\n%b\r\n0\r\n\r\n" % (size, bytes(size)))
-            assert json.loads((await client.answer())[2]) == {"size": size}
+            for size in sizes:
+                await client.send(b"%x;name=value\r\n%b\r\n" % (size, bytes(size)))
+            await client.send(b"0\r\nTrailer: x\r\n\r\n")
+        else:
+            await client.send(request("POST", "/", Content_Length=str(sum(sizes))))
+            await client.send(bytes(sum(sizes)))
+        _, headers, body = await client.answer()
+        assert json.loads(body) == {"size": sum(sizes)}
+        assert headers["connection"] == "close"
+        assert await client.ended()
+
+    serve(tmp_path, handler, talk)
+
+
+@pytest.mark.parametrize("framing", [b"x\r\n", b"-5\r\n", b"3\r\nabcd\r\n", b"5" * 5000])
+def test_chunks_that_are_none_are_refused(tmp_path: Path, framing: bytes) -> None:
+    def swallow(source: BodySource) -> None:
+        with contextlib.closing(source):
+            while source.read(1000):
+                continue
+
+    async def handler(request: Request) -> Response:
+        await asyncio.to_thread(swallow, request.body_source())
+        return no_content()
+
+    async def talk(client: Client) -> None:
+        await client.send(request("POST", "/", Transfer_Encoding="chunked"))
+        await client.send(framing)
+        status, _, body = await client.answer()
+        assert (status, b"bad request" in body) == (400, True)
+
+    serve(tmp_path, handler, talk)
+
+
+def test_an_upload_that_is_refused_early_is_answered_early(tmp_path: Path) -> None:
+    async def handler(request: Request) -> Response:
+        request.body_source().close()
+        raise InvalidParameter("not this one")
+
+    async def talk(client: Client) -> None:
+        await client.send(request("POST", "/", Content_Length="100000000"))
+        await client.send(bytes(1000))
+        assert (await client.answer())[0] == 400
+        for _ in range(50):
+            await client.send(bytes(100_000))
 
     serve(tmp_path, handler, talk)
 
