@@ -1,13 +1,16 @@
-"""A request's body as a thread reads it: straight from the socket, past the event loop and h11.
+"""Large bodies as threads read and write them: straight on the socket, past the event loop and h11.
 
 Archives are hundreds of megabytes, and each layer that they pass through copies them once more. Only
 what delimits a body (RFC 9112, section 6) is looked at here; the connection does not outlive it.
 """
 
+import contextlib
+import os
 import select
 import socket
+from collections.abc import Iterator
 
-from argosy.errors import InvalidParameter
+from argosy.errors import ArgosyError, InvalidParameter
 
 _LINE_LIMIT = 4096
 _SMALL = 1 << 16
@@ -16,6 +19,57 @@ _LARGE = 1 << 20
 
 class Gone(Exception):
     """The client has closed the connection."""
+
+
+class BodySink:
+    """A chunked body, for one thread. Its last chunk is the connection's to send."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+        self._gathered = bytearray()
+        self._poll = select.poll()
+        self._poll.register(connection, select.POLLOUT)
+
+    def write(self, data: bytes) -> None:
+        """Raises Gone."""
+        self._gathered += b"%x\r\n" % len(data) + data + b"\r\n" if data else b""
+        if len(self._gathered) >= _SMALL:
+            self.flush()
+
+    def write_file(self, descriptor: int, size: int) -> None:
+        """The first `size` bytes of a file, copied by the kernel. Raises Gone, OSError."""
+        if not size:
+            return
+        self._gathered += b"%x\r\n" % size
+        self.flush()
+        offset = 0
+        while offset < size:
+            with self._room():
+                sent = os.sendfile(self._socket.fileno(), descriptor, offset, size - offset)
+                if not sent:
+                    raise ArgosyError(f"the file is shorter than {size} bytes")
+                offset += sent
+        self._gathered += b"\r\n"
+
+    def flush(self) -> None:
+        view = memoryview(bytes(self._gathered))
+        self._gathered.clear()
+        while view:
+            with self._room():
+                view = view[self._socket.send(view) :]
+
+    def close(self) -> None:
+        self._socket.close()
+
+    @contextlib.contextmanager
+    def _room(self) -> Iterator[None]:
+        """Wait if there is none for what is sent within; then it has to be sent again."""
+        try:
+            yield
+        except BlockingIOError:
+            self._poll.poll()
+        except (BrokenPipeError, ConnectionResetError):
+            raise Gone from None
 
 
 class BodySource:

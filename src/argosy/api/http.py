@@ -20,13 +20,17 @@ from urllib.parse import parse_qs, unquote
 import h11
 import msgspec
 
-from argosy.api.body import BodySource, Gone
+from argosy.api.body import BodySink, BodySource, Gone
 from argosy.errors import ArgosyError, InvalidParameter
 
 log = logging.getLogger("argosy.api")
 T = TypeVar("T")
 _MAX_DOCUMENT = 16 << 20
 _HIGH_WATER = 1 << 20
+# What a large answer may have on its way: the default of 200 KiB costs a change of process each.
+_SEND_BUFFER = 4 << 20
+_SO_SNDBUFFORCE = 32
+_FLUSH_INTERVAL = 0.001
 _encode = msgspec.json.Encoder().encode
 _RAW = "application/vnd.docker.raw-stream"
 MULTIPLEXED = "application/vnd.docker.multiplexed-stream"
@@ -133,6 +137,10 @@ class Request:
         """Send the headers at once; what follows is chunked."""
         return self._connection.start_stream(status, [("Content-Type", content_type), *(headers or [])])
 
+    async def sink(self, content_type: str) -> BodySink:
+        """Send the headers at once; what follows, one thread writes. It closes the sink."""
+        return await self._connection.start_sink(content_type)
+
     def hijack(self, content_type: str = _RAW) -> tuple[socket.socket, bytes]:
         """Answer 101 (or 200 to a client that did not ask for an upgrade) and let go of the connection.
 
@@ -154,11 +162,6 @@ class Stream:
     async def send(self, message: Any) -> None:
         """One JSON message and a line break."""
         await self._connection.write_body(_encode(message) + b"\r\n")
-
-    def write_from_thread(self, data: bytes) -> None:
-        """As `write`, for another thread. Raises Gone."""
-        loop = self._connection.loop
-        asyncio.run_coroutine_threadsafe(self._connection.write_body(data), loop).result()
 
 
 _FULL = (
@@ -195,6 +198,7 @@ class Connection(asyncio.Protocol):
         self._hijacked = False
         self._only_reads = False
         self._source: BodySource | None = None
+        self._has_sink = False
 
     # asyncio's side
 
@@ -312,6 +316,8 @@ class Connection(asyncio.Protocol):
     def _error(self, request: Request, status: int, message: str) -> Response | None:
         if self._hijacked or self._protocol.our_state is not h11.SEND_RESPONSE:
             # The headers are gone: the stream's own error message is all that is left.
+            if self._has_sink:
+                raise Gone
             if not self._hijacked and self._protocol.our_state is h11.SEND_BODY:
                 self._send(
                     h11.Data(data=_encode({"errorDetail": {"message": message}, "error": message}) + b"\r\n")
@@ -358,7 +364,8 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def _answer_headers(self) -> list[tuple[str, str]]:
-        return [*self._headers, ("Connection", "close")] if self._source is not None else self._headers
+        ends = self._source is not None or self._has_sink
+        return [*self._headers, ("Connection", "close")] if ends else self._headers
 
     def _send(self, event: Any) -> None:
         data = self._protocol.send(event)
@@ -404,6 +411,17 @@ class Connection(asyncio.Protocol):
         self._send(h11.Response(status_code=status, headers=[*self._answer_headers(), *headers, *chunked]))
         return Stream(self)
 
+    async def start_sink(self, content_type: str) -> BodySink:
+        self._has_sink = True
+        with contextlib.suppress(OSError):
+            self._transport.get_extra_info("socket").setsockopt(
+                socket.SOL_SOCKET, _SO_SNDBUFFORCE, _SEND_BUFFER
+            )
+        self.start_stream(200, [("Content-Type", content_type)])
+        while self._transport.get_write_buffer_size():
+            await asyncio.sleep(_FLUSH_INTERVAL)
+        return BodySink(self._own_socket())
+
     async def write_body(self, data: bytes) -> None:
         if self._closed:
             raise Gone
@@ -427,11 +445,3 @@ class Connection(asyncio.Protocol):
         initial = bytes(self._protocol.trailing_data[0])
         self._transport.abort()
         return duplicate, initial
-
-
-@contextlib.contextmanager
-def closing_source(source: BodySource) -> Any:
-    try:
-        yield source
-    finally:
-        source.close()

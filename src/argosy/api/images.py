@@ -1,18 +1,19 @@
 """/images: one handler an operation."""
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from argosy.api.http import Request, Response, Stream, closing_source, document
+from argosy.api.body import BodySink
+from argosy.api.http import Request, Response, Stream, document
 from argosy.api.router import Router
 from argosy.engine.core import Engine
 from argosy.errors import InvalidParameter, NotImplementedYet
 from argosy.image import Credentials
 
 _TAR = "application/x-tar"
-_SAVE_CHUNK = 1 << 20
 
 
 class ImageRoutes:
@@ -107,7 +108,7 @@ class ImageRoutes:
         body_source = request.body_source()
 
         def work(report: Callable[[dict[str, Any]], object]) -> None:
-            with closing_source(body_source) as body:
+            with contextlib.closing(body_source) as body:
                 image = self._images.import_(
                     body,
                     repository=request.query.get("repo", ""),
@@ -127,7 +128,7 @@ class ImageRoutes:
         source = request.body_source()
 
         def work(report: Callable[[dict[str, Any]], object]) -> None:
-            with closing_source(source) as body:
+            with contextlib.closing(source) as body:
                 self._images.load(body, progress=report, quiet=quiet, platform=platform)
 
         await _Reply(request).run(self._engine, work)
@@ -136,22 +137,13 @@ class ImageRoutes:
         names = request.multiple.get("names") or [request.parameters.get("name", "")]
         for name in names:
             self._images.resolve(name)
-        stream = await request.stream(_TAR)
-        await self._engine.in_thread(self._save, names, stream)
+        sink = await request.sink(_TAR)
+        await self._engine.in_thread(self._save, names, sink)
 
-    def _save(self, names: list[str], stream: Stream) -> None:
-        """Small writes are gathered: each one costs a trip to the event loop's thread."""
-        gathered = bytearray()
-
-        def write(data: bytes) -> None:
-            gathered.extend(data)
-            if len(gathered) >= _SAVE_CHUNK:
-                stream.write_from_thread(bytes(gathered))
-                gathered.clear()
-
-        self._images.save(names, write)
-        if gathered:
-            stream.write_from_thread(bytes(gathered))
+    def _save(self, names: list[str], sink: BodySink) -> None:
+        with contextlib.closing(sink):
+            self._images.save(names, sink.write, sink.write_file)
+            sink.flush()
 
 
 class _Reply:

@@ -99,7 +99,10 @@ class System:
             "ContainersStopped": sum(not c.status.is_alive() for c in containers),
             "Images": len(engine.images.list()),
             "Driver": engine.images.snapshotter.driver,
-            "DriverStatus": [["Backing Filesystem", _file_system(engine.settings.root)]],
+            "DriverStatus": [
+                ["Backing Filesystem", _file_system(engine.settings.root)],
+                ["Chosen because", engine.images.storage_reason],
+            ],
             "Plugins": {
                 "Volume": ["local"],
                 "Network": ["bridge", "host", "null"],

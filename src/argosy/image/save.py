@@ -18,14 +18,22 @@ from argosy.image.tar import DIRECTORY, REGULAR, padding
 from argosy.spec.oci_image import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, Descriptor, Index, Manifest
 
 Write = Callable[[bytes], object]
+# A descriptor, and how many bytes from the file's beginning.
+WriteFile = Callable[[int, int], object]
 
 _LAYOUT = b'{"imageLayoutVersion": "1.0.0"}'
 
 
 def save_images(
-    images: Sequence[tuple[ImageRecord, Sequence[Reference]]], content: ContentStore, write: Write
+    images: Sequence[tuple[ImageRecord, Sequence[Reference]]],
+    content: ContentStore,
+    write: Write,
+    write_file: WriteFile | None = None,
 ) -> None:
-    """Each image with the tags to save it under. Raises NotFound if content is missing."""
+    """Each image with the tags to save it under. Raises NotFound if content is missing.
+
+    `write_file` takes a blob from its descriptor, if there is a quicker way than by `write`.
+    """
     blobs: dict[str, bytes | None] = {}
     descriptors: list[Descriptor] = []
     items: list[ManifestItem] = []
@@ -45,7 +53,7 @@ def save_images(
     for digest in sorted(blobs):
         data = blobs[digest]
         if data is None:
-            _write_blob(write, content, digest)
+            _write_blob(write, write_file, content, digest)
         else:
             _write_file(write, _path(digest), data)
     index = Index(media_type=OCI_INDEX, manifests=descriptors)
@@ -108,10 +116,13 @@ def _write_file(write: Write, name: str, data: bytes) -> None:
     )
 
 
-def _write_blob(write: Write, content: ContentStore, digest: str) -> None:
+def _write_blob(write: Write, write_file: WriteFile | None, content: ContentStore, digest: str) -> None:
     with content.open(digest) as blob:
         size = content.size(digest)
         write(tarwrite.header(_path(digest).encode(), REGULAR, mode=0o644, size=size))
-        while data := blob.read(CHUNK_SIZE):
-            write(data)
+        if write_file is not None:
+            write_file(blob.descriptor, size)
+        else:
+            while data := blob.read(CHUNK_SIZE):
+                write(data)
     write(bytes(padding(size)))

@@ -29,7 +29,7 @@ from argosy.image.query import ContainerCounts, Filters
 from argosy.image.record import ImageRecord, InUse, nobody
 from argosy.image.reference import Reference, as_image_id, parse_reference
 from argosy.image.registry import Registries
-from argosy.image.save import save_images
+from argosy.image.save import WriteFile, save_images
 from argosy.image.snapshot import Snapshotter
 from argosy.image.tar import Source
 from argosy.spec import docker_image, oci_image
@@ -198,8 +198,11 @@ class Images:
             self._event("load", record.id, record.id)
         return records
 
-    def save(self, names: Sequence[str], write: Write) -> None:
-        """A name saves its tag, a bare repository all its tags, an ID the image without one."""
+    def save(self, names: Sequence[str], write: Write, write_file: WriteFile | None = None) -> None:
+        """A name saves its tag, a bare repository all its tags, an ID the image without one.
+
+        `write_file` takes a blob from its descriptor, if there is a quicker way than by `write`.
+        """
         chosen: dict[str, list[Reference]] = {}
         for name in names:
             for record, references in self._saved(name):
@@ -210,7 +213,8 @@ class Images:
             records = [self.resolve(image) for image in chosen]
             for record in records:
                 lease.keep(*record.diff_ids)
-            save_images([(record, chosen[record.id]) for record in records], self._content, write)
+            images = [(record, chosen[record.id]) for record in records]
+            save_images(images, self._content, write, write_file)
         for record in records:
             self._event("save", record.id, record.id)
 

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from argosy.api.body import BodySource
+from argosy.api.body import BodySink, BodySource
 from argosy.api.http import Connection, Request, Response, document, no_content
 from argosy.errors import Conflict, InvalidParameter, NotModified
 
@@ -390,6 +390,48 @@ def test_chunks_that_are_none_are_refused(tmp_path: Path, framing: bytes) -> Non
         await client.send(framing)
         status, _, body = await client.answer()
         assert (status, b"bad request" in body) == (400, True)
+
+    serve(tmp_path, handler, talk)
+
+
+def test_a_large_answer_is_written_by_a_thread(tmp_path: Path) -> None:
+    blob = tmp_path / "blob"
+    blob.write_bytes(os.urandom(9_000_000))
+
+    def pour(sink: BodySink) -> None:
+        assert threading.current_thread() is not threading.main_thread()
+        with contextlib.closing(sink), open(blob, "rb") as file:
+            sink.write(b"head")
+            sink.write(b"")
+            sink.write_file(file.fileno(), 9_000_000)
+            sink.write_file(file.fileno(), 0)
+            sink.write(b"tail")
+            sink.flush()
+
+    async def handler(request: Request) -> None:
+        await asyncio.to_thread(pour, await request.sink("application/x-tar"))
+
+    async def talk(client: Client) -> None:
+        await client.send(request("GET", "/"))
+        status, headers, body = await client.answer()
+        assert (status, headers["content-type"]) == (200, "application/x-tar")
+        assert body == b"head" + blob.read_bytes() + b"tail"
+        assert await client.ended()
+
+    serve(tmp_path, handler, talk)
+
+
+def test_a_large_answer_that_fails_is_cut_off(tmp_path: Path) -> None:
+    def pour(sink: BodySink) -> None:
+        with contextlib.closing(sink), open(tmp_path / "short", "w+b") as file:
+            sink.write_file(file.fileno(), 5)
+
+    async def handler(request: Request) -> None:
+        await asyncio.to_thread(pour, await request.sink("application/x-tar"))
+
+    async def talk(client: Client) -> None:
+        await client.send(request("GET", "/"))
+        assert not (await client.reader.read()).endswith(b"0\r\n\r\n")
 
     serve(tmp_path, handler, talk)
 
