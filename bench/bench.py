@@ -15,7 +15,6 @@ import socket
 import statistics
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 from collections.abc import Callable
@@ -23,9 +22,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "demo"))
 from base_images import archive_of, import_arguments
+from images import CACHE, Images, registry, timed
 
 IMAGE = "busybox"
-CACHE = Path(os.environ.get("ARGOSY_CACHE", "/var/cache/argosy-demo"))
 LOG_BYTES = 200 << 20
 MANY = 50
 REMOVED = 20
@@ -83,12 +82,6 @@ def _api_run(side: Side, count: int) -> None:
     connection.close()
 
 
-def timed(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
-
-
 def eight_at_a_time(work: Callable[[int], object], count: int) -> None:
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         list(pool.map(work, range(count)))
@@ -129,35 +122,6 @@ def log_output(side: Side) -> float:
 
     seconds = timed(work)
     side.remove_all()
-    return seconds
-
-
-def _unique_debian(directory: Path, name: str) -> Path:
-    """A Debian root that shares no layer with another: it holds a file of its own."""
-    archive = directory / f"{name}.tar"
-    with open(archive_of("debian", CACHE), "rb") as source, open(archive, "wb") as copy:
-        while data := source.read(1 << 20):
-            copy.write(data)
-    marker = directory / "marker"
-    marker.write_bytes(os.urandom(64))
-    with tarfile.open(archive, "a") as tar:
-        tar.add(marker, f"marker-{name}")
-    return archive
-
-
-def load_debian(side: Side, saver: Side, directory: Path) -> float:
-    """`load` of an image that the saver made, never seen by this side before."""
-    name = f"bench-{os.urandom(4).hex()}"
-    archive = _unique_debian(directory, name)
-    saver.run("import", str(archive), name)
-    saved = directory / f"{name}.image"
-    saver.run("save", "-o", str(saved), name)
-    saver.run("rmi", "-f", name)
-    archive.unlink()
-    os.sync()
-    seconds = timed(lambda: side.run("load", "-q", "-i", str(saved)))
-    side.run("rmi", "-f", name)
-    saved.unlink()
     return seconds
 
 
@@ -300,7 +264,6 @@ def _measure(engine: OwnEngine, peer: Side, directory: Path, only: str) -> None:
         (f"{MANY} × run -d through the API, 8 at a time", 0.1, 3, api_many),
         (f"rm -f of {REMOVED} running", 0.2, 3, remove_many),
         (f"{LOG_BYTES >> 20} MB of stdout into the log", 0.3, 1, log_output),
-        ("load of a 200 MB Debian image", 0.5, 2, lambda s: load_debian(s, engine.side, directory)),
     ]
     for name, limit, repeats, work in works:
         if only in name:
@@ -308,12 +271,36 @@ def _measure(engine: OwnEngine, peer: Side, directory: Path, only: str) -> None:
                 for side in sides:
                     side.remove_all()
             compare(name, limit, repeats, sides, work)
+    with registry(directory) as address:
+        images = Images(directory, address, peer, engine.side)
+        _measure_images(images, sides, only)
     if only in "memory":
         kib = memory_for_each(engine)
         verdict = "reached" if kib <= 100 else "MISSED"
         print(
             f"{'memory for each running container, KiB PSS':44} {kib:9.1f} {'':9} {'':8} {100:7}  {verdict}"
         )
+
+
+def _measure_images(images: Images, sides: tuple[Side, Side], only: str) -> None:
+    works: list[tuple[str, float, int, Callable[[Side], float]]] = [
+        ("load of a 200 MB Debian image", 0.08, 3, images.load),
+        ("save of it", 0.3, 3, images.save),
+        ("rmi of it", 0.1, 3, images.rmi),
+        ("push of it to a local registry", 0.8, 2, images.push),
+        ("pull of it from a local registry", 0.15, 3, lambda s: images.pull(s, "debian")),
+        ("pull of 1 GB in 60,000 files", 0.1, 1, lambda s: images.pull(s, "files")),
+    ]
+    for name, limit, repeats, work in works:
+        if only in name:
+            compare(name, limit, repeats, sides, work)
+    name = "cold start of Node in a container"
+    if only in name:
+        for side in sides:
+            images.prepare_cold_start(side)
+        compare(name, 1.0, 5, sides, images.cold_start)
+        for side in sides:
+            side.run("rmi", "-f", "bench-node")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from types import TracebackType
 from argosy.errors import ArgosyError, NotFound
 from argosy.image import digest as digests
 from argosy.image.durability import start_writeback, sync_directory
+from argosy.image.hashing import Hasher
 
 _WRITEBACK = 16 << 20
 CHUNK_SIZE = 1 << 20
@@ -140,7 +141,7 @@ class Ingest:
         self._store = store
         self._path = path
         self._blobs = blobs
-        self._hasher = hashlib.sha256()
+        self._hasher = Hasher()
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         self._written_back = 0
         self._changed = threading.Condition()
@@ -151,7 +152,7 @@ class Ingest:
     @property
     def digest(self) -> str:
         """Of what has been written so far."""
-        return "sha256:" + self._hasher.hexdigest()
+        return self._hasher.digest
 
     def write(self, data: bytes | memoryview) -> None:
         self._hasher.update(data)
@@ -206,6 +207,7 @@ class Ingest:
     def _close(self) -> None:
         os.close(self._descriptor)
         self._descriptor = -1
+        self._hasher.close()
 
     def wait_beyond(self, position: int) -> int:
         """Wait until there is more than `position`; how much there is, `position` itself at the end."""

@@ -4,7 +4,6 @@ Reads are bounded by what is asked for, however much a few bytes may inflate to.
 """
 
 import bz2
-import hashlib
 import lzma
 from collections.abc import Callable
 from typing import Protocol
@@ -14,6 +13,7 @@ from isal import isal_zlib
 from isal.igzip_lib import IsalError
 
 from argosy.errors import InvalidParameter
+from argosy.image.hashing import Hasher
 from argosy.image.tar import Source
 
 CHUNK = 1 << 20
@@ -70,17 +70,20 @@ class Prefixed:
 
 
 class Hashed:
-    """A source that hashes and counts what passes, and reports how far it is."""
+    """A source that hashes and counts what passes, and reports how far it is. Close it."""
 
     def __init__(self, source: Source, report: Callable[[int], object] | None = None) -> None:
         self._source = source
         self._report = report
-        self._hasher = hashlib.sha256()
+        self._hasher = Hasher()
         self.size = 0
 
     @property
     def digest(self) -> str:
-        return "sha256:" + self._hasher.hexdigest()
+        return self._hasher.digest
+
+    def close(self) -> None:
+        self._hasher.close()
 
     def read(self, size: int, /) -> bytes:
         data = self._source.read(size)

@@ -82,6 +82,9 @@ class Layers:
         except BaseException:
             self._abandon(key, staging)
             raise
+        finally:
+            if raw is not None:
+                raw.close()
         return ReceivedLayer(found, digest, size, compression, key, staging)
 
     def lay(self, diff_ids: list[str], received: list[ReceivedLayer], lease: Lease) -> str | None:
