@@ -22,6 +22,7 @@ from argosy.image import Images, tarwrite
 from argosy.image import digest as digests
 from argosy.image.tar import REGULAR, padding
 from argosy.spec import oci_image
+from image_store import unfinished
 
 pytestmark = pytest.mark.root
 
@@ -189,7 +190,6 @@ def _require_sound(root: str) -> None:
         present.update((record.id, *record.diff_ids))
     assert set(images.content.walk()) == present
     assert all(images.content.verify(digest) for digest in present)
-    assert os.listdir(os.path.join(root, "ingest")) == []
-    assert os.listdir(os.path.join(root, "snapshots", "staging")) == []
+    assert unfinished(root) == []
     images.close()
     database.close()

@@ -35,11 +35,13 @@ _SPECIAL = {tar.CHARACTER: stat.S_IFCHR, tar.BLOCK_DEVICE: stat.S_IFBLK, tar.FIF
 @dataclass(frozen=True, slots=True)
 class Applied:
     """`size` as Docker counts it: contents of files, each once. `implied`: directories (`b""`, the
-    root, among them) that the layer has no entry for, whose attributes are those of the layers below."""
+    root, among them) that the layer has no entry for, whose attributes are those of the layers below.
+    `whiteouts`: paths that have become one, some of which may have been replaced since."""
 
     size: int
     inodes: int
     implied: tuple[bytes, ...]
+    whiteouts: tuple[bytes, ...] = ()
 
 
 def apply_layer(root: str, layer: Source, opaque_attribute: str = whiteout.TRUSTED_OPAQUE) -> Applied:
@@ -67,6 +69,7 @@ class _Applier:
         self._directories: dict[bytes, Entry] = {}
         self._implied: set[bytes] = set()
         self._opaque: set[bytes] = set()
+        self._whiteouts: set[bytes] = set()
         self._size = 0
         self._inodes = 0
         self._replaced = False
@@ -92,7 +95,7 @@ class _Applier:
         implied = self._implied - self._opaque - self._directories.keys()
         if b"" not in self._directories:
             implied.add(b"")
-        return Applied(self._size, self._inodes, tuple(sorted(implied)))
+        return Applied(self._size, self._inodes, tuple(sorted(implied)), tuple(sorted(self._whiteouts)))
 
     def _apply(self, entry: Entry, reader: TarReader) -> None:
         path = _clean(entry.name)
@@ -209,6 +212,7 @@ class _Applier:
         try:
             os.mknod(hidden, stat.S_IFCHR, 0, dir_fd=directory)
             self._inodes += 1
+            self._whiteouts.add(parent + b"/" + hidden if parent else hidden)
         except FileExistsError:
             # A whiteout hides what is below, not what its own layer holds.
             present = os.stat(hidden, dir_fd=directory, follow_symlinks=False)
@@ -328,6 +332,60 @@ def inherit_attributes(root: str, implied: Iterable[bytes], lowers: list[str]) -
     finally:
         for descriptor in (own, *descriptors):
             os.close(descriptor)
+
+
+def drop_vain_whiteouts(root: str, whiteouts: Iterable[bytes], lowers: list[str]) -> None:
+    """Remove those in directories of which the layers below have nothing: overlay would list them."""
+    descriptors = [os.open(lower, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) for lower in lowers]
+    own = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        merged: dict[bytes, bool] = {}
+        for path in whiteouts:
+            parent, _, name = path.rpartition(b"/")
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError), _opened(own, parent) as held:
+                present = os.stat(name, dir_fd=held, follow_symlinks=False)
+                if parent not in merged:
+                    merged[parent] = _is_merged(own, parent, descriptors)
+                if whiteout.is_whiteout_device(present) and not merged[parent]:
+                    os.unlink(name, dir_fd=held)
+    finally:
+        for descriptor in (own, *descriptors):
+            os.close(descriptor)
+
+
+def _is_merged(root: int, path: bytes, lowers: list[int]) -> bool:
+    """Whether a directory of the layer shows what is below it, too."""
+    names = path.split(b"/") if path else []
+    above = [b"/".join(names[:count]) for count in range(len(names) + 1)]
+    if any(_is_opaque(root, directory) for directory in above):
+        return False
+    for lower in lowers:
+        for directory in above:
+            try:
+                descriptor = open_in_root(lower, directory, _DIRECTORY)
+            except FileNotFoundError:
+                break
+            except OSError:
+                # A file, a link or a whiteout: what is below that does not show.
+                return False
+            os.close(descriptor)
+        else:
+            return True
+        if any(_is_opaque(lower, directory) for directory in above):
+            return False
+    return False
+
+
+def _is_opaque(root: int, path: bytes) -> bool:
+    try:
+        with _opened(root, path) as held:
+            return any(
+                os.getxattr(held, name) == b"y"
+                for name in os.listxattr(held)
+                if name.endswith(".overlay.opaque")
+            )
+    except OSError:
+        return False
 
 
 def _inherit(root: int, path: bytes, lowers: list[int]) -> None:

@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterator
 
 from argosy.errors import InvalidParameter
-from argosy.image import tar, whiteout
+from argosy.image import posix_acl, tar, whiteout
 from argosy.image.tar import Entry, TarReader
 
 _LINKS_LIMIT = 40
@@ -332,11 +332,21 @@ def _attributes(entry: Entry) -> dict[bytes, bytes] | None:
     if not entry.xattrs:
         return None
     held = entry.type in (tar.REGULAR, tar.DIRECTORY)
-    return {
+    attributes = {
         name: value
         for name, value in entry.xattrs.items()
         if not name.startswith(whiteout.OVERLAY_ATTRIBUTES) and (held or not name.startswith(b"user."))
-    } or None
+    }
+    if posix_acl.DEFAULT in attributes:
+        posix_acl.parse(attributes[posix_acl.DEFAULT])
+        if entry.type != tar.DIRECTORY:
+            raise _error(errno.EACCES)
+    if (access := attributes.pop(posix_acl.ACCESS, None)) is not None:
+        # The mode is set after the attributes, and has the last word.
+        changed = posix_acl.with_mode(access, entry.mode)
+        if changed is not None:
+            attributes[posix_acl.ACCESS] = changed
+    return attributes or None
 
 
 def _error(number: int) -> OSError:

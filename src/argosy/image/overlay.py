@@ -19,7 +19,7 @@ import msgspec
 
 from argosy.image import whiteout
 from argosy.image.durability import sync_filesystem
-from argosy.image.layer_apply import Applied, apply_layer, inherit_attributes
+from argosy.image.layer_apply import Applied, apply_layer, drop_vain_whiteouts, inherit_attributes
 from argosy.image.placement import Places
 from argosy.image.remove_tree import remove_tree
 from argosy.image.snapshot import Mount, Usage
@@ -90,6 +90,7 @@ class OverlaySnapshotter(StackedSnapshotter[_Meta]):
             lowers = [self._tree(meta.name) for meta in self._chain(parent)]
         directory = os.path.join(self._staging_dir, key)
         tree = os.path.join(directory, "fs")
+        drop_vain_whiteouts(tree, applied.whiteouts, lowers)
         inherit_attributes(tree, applied.implied, lowers)
         status = os.stat(tree)
         root = (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)

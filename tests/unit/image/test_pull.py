@@ -13,6 +13,7 @@ from argosy.errors import ArgosyError, InvalidParameter, NotFound
 from argosy.image import Credentials, Images, fetch
 from argosy.image.content import DigestMismatch
 from argosy.image.platforms import host_platform
+from image_store import unfinished
 
 from .registry_server import INDEX, MANIFEST, Registry, refuse, reply, serving
 from .samples import layer, sha256
@@ -135,8 +136,7 @@ def test_a_registry_that_always_cuts_is_given_up(images: Images, registry: Regis
     with pytest.raises(ArgosyError, match=r"broke off|EOF"):
         pull(images, registry)
     assert len(registry.paths(sha256(BASE))) == 5
-    assert os.listdir(tmp_path / "root" / "ingest") == []
-    assert os.listdir(tmp_path / "root" / "snapshots" / "staging") == []
+    assert unfinished(tmp_path / "root") == []
     assert images.list() == []
 
 
