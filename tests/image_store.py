@@ -16,3 +16,17 @@ def unfinished(root: str | Path) -> list[str]:
     for directory, _, names in os.walk(os.path.join(root, "snapshots")):
         found += [os.path.join(directory, item) for item in names if item.endswith(".new")]
     return found
+
+
+def bytes_on_disk(root: str | Path) -> int:
+    """What the files of all layers take: their tars, and indexes or unpacked files beside them."""
+    total = 0
+    for blob in Path(root, "blobs", "sha256").iterdir():
+        # Configurations are there too.
+        total += blob.stat().st_size if not blob.read_bytes().startswith(b"{") else 0
+    for path in [
+        *Path(root, "snapshots").glob("erofs/*"),
+        *Path(root, "snapshots").glob("committed/*/fs/**/*"),
+    ]:
+        total += path.lstat().st_size if not path.is_dir() else 0
+    return total

@@ -82,7 +82,7 @@ def layers(*, lower: bool, distinct: bool = False) -> st.SearchStrategy[bytes]:
 
 def random_stack(seed: random.Random, depth: int) -> list[bytes]:
     """Layers of plain entries, more of them than hypothesis likes to draw."""
-    stack = []
+    stack: list[bytes] = []
     for _ in range(depth):
         entries: list[Member] = []
         for _ in range(6):
@@ -128,7 +128,7 @@ def tar_of(entries: list[Member]) -> bytes:
 
 def implied(tars: list[bytes]) -> frozenset[bytes]:
     """Paths on the way to an entry: a layer may make directories there that it has no entry for."""
-    found = set()
+    found: set[bytes] = set()
     for tar in tars:
         with tarfile.open(fileobj=io.BytesIO(tar), errors="surrogateescape") as archive:
             for member in archive:

@@ -6,6 +6,7 @@ import os
 import socket
 
 from argosy.api import unsupported
+from argosy.api.check import Check
 from argosy.api.containers import Containers
 from argosy.api.execs import Execs
 from argosy.api.http import Connection
@@ -34,6 +35,7 @@ class Server:
             ImageRoutes(engine),
             Volumes(engine),
             NetworkRoutes(engine),
+            Check(engine),
         ):
             part.route(self._router)
         unsupported.route(self._router)

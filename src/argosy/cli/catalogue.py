@@ -73,6 +73,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "rm": ("network.rm", "Remove one or more networks"),
     },
     "system": {
+        "check": ("system.check", "Check the image store for damage"),
         "df": ("system.df", "Show disk usage"),
         "events": TOP["events"],
         "info": TOP["info"],

@@ -149,6 +149,21 @@ class Catalog:
             self._changed(touched)
             return self._records[image]
 
+    def resize(self, image: str, size: int) -> None:
+        """What an image takes on the disk has changed."""
+        with self._changing:
+            self._database.write(
+                lambda connection: connection.execute(
+                    "UPDATE images SET size = ? WHERE id = ?", (size, image)
+                ),
+                durable=False,
+            )
+            with self._lock:
+                row = self._rows.get(image)
+                if row is not None:
+                    self._rows[image] = msgspec.structs.replace(row, size=size)
+                    self._changed({image})
+
     def unpoint(self, reference: Reference) -> None:
         with self._changing:
             self._database.write(

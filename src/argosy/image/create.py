@@ -84,7 +84,7 @@ class Registrar:
         lease.keep(image)
         self._layers.lay(diff_ids, received, lease)
         self._content.put(configuration)
-        size = sum(self._snapshotter.usage(chain).size for chain in digests.chain_ids(diff_ids))
+        size = self._layers.size(diff_ids)
         return self._catalog.add(image, document, size, parent=parent, references=references)
 
     def create(

@@ -69,7 +69,7 @@ class Collector:
             progress = False
             parents = set(remaining.values())
             for name in [name for name in remaining if name not in wanted and name not in parents]:
-                usage = self._snapshotter.usage(name)
+                size = self._snapshotter.allocated(name)
                 try:
                     self._snapshotter.remove(name)
                 except Conflict:
@@ -78,7 +78,7 @@ class Collector:
                     continue
                 del remaining[name]
                 collected.chains.add(name)
-                collected.snapshot_bytes += usage.size
+                collected.snapshot_bytes += size
                 progress = True
         for name in remaining:
             diff_id = self._catalog.diff_id_of(name)

@@ -13,7 +13,7 @@ import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from argosy.errors import ArgosyError
+from argosy.errors import ArgosyError, NotFound
 from argosy.image import digest as digests
 from argosy.image.catalog import Catalog
 from argosy.image.content import CHUNK_SIZE, ContentStore, DigestMismatch, Follower
@@ -114,6 +114,18 @@ class Layers:
             with self._content.open(diff_id) as blob:
                 self._snapshotter.stage(key, blob)
         self._snapshotter.commit(chain, key, parent, diff_id)
+
+    def allocated(self, chain: str, diff_id: str) -> int:
+        """The bytes that a layer takes on the disk: its tar, and the snapshot made of it."""
+        try:
+            return self._content.size(diff_id) + self._snapshotter.allocated(chain)
+        except NotFound:
+            return self._snapshotter.allocated(chain)
+
+    def size(self, diff_ids: list[str]) -> int:
+        """The bytes that a stack of layers takes on the disk."""
+        chains = digests.chain_ids(diff_ids)
+        return sum(self.allocated(chain, diff_id) for chain, diff_id in zip(chains, diff_ids, strict=True))
 
     def wait(self, layer: ReceivedLayer) -> None:
         """Until the layer is staged. Raises what staging raised."""

@@ -1,4 +1,4 @@
-"""Access control lists as the attribute `system.posix_acl_access` holds them (acl(5); Linux, posix_acl_xattr.h).
+"""Access control lists as extended attributes hold them (acl(5); Linux, posix_acl_xattr.h).
 
 A version, then for each entry its tag, its permissions and an ID.
 """

@@ -8,8 +8,8 @@ from argosy.image import digest as digests
 from argosy.image.catalog import Catalog
 from argosy.image.delete import no_such_image
 from argosy.image.goformat import parse_moment, path_match
+from argosy.image.layers import Layers
 from argosy.image.record import ImageRecord
-from argosy.image.snapshot import Snapshotter
 from argosy.spec.docker_image import ImageSummary
 from argosy.units import NANOSECONDS
 
@@ -24,7 +24,7 @@ _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 def select(
     catalog: Catalog,
-    snapshotter: Snapshotter,
+    layers: Layers,
     filters: Filters,
     *,
     every: bool = False,
@@ -57,7 +57,7 @@ def select(
             continue
         chosen.append(_summary(record, tags, names))
     if shared_size:
-        _add_shared_sizes(chosen, records, snapshotter)
+        _add_shared_sizes(chosen, records, layers)
     if containers is not None:
         counts = containers()
         for summary in chosen:
@@ -98,19 +98,18 @@ def _summary(record: ImageRecord, tags: list[str], names: list[str]) -> ImageSum
     )
 
 
-def _add_shared_sizes(
-    summaries: list[ImageSummary], records: list[ImageRecord], snapshotter: Snapshotter
-) -> None:
+def _add_shared_sizes(summaries: list[ImageSummary], records: list[ImageRecord], layers: Layers) -> None:
     users: dict[str, int] = {}
-    chains = {record.id: digests.chain_ids(record.diff_ids) for record in records}
-    for stack in chains.values():
-        for chain in stack:
+    stacks = {
+        record.id: list(zip(digests.chain_ids(record.diff_ids), record.diff_ids, strict=True))
+        for record in records
+    }
+    for stack in stacks.values():
+        for chain, _ in stack:
             users[chain] = users.get(chain, 0) + 1
     for summary in summaries:
         summary.shared_size = sum(
-            snapshotter.usage(chain).size
-            for chain in chains[summary.id]
-            if users[chain] > 1 and snapshotter.exists(chain)
+            layers.allocated(chain, diff_id) for chain, diff_id in stacks[summary.id] if users[chain] > 1
         )
 
 

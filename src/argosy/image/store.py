@@ -4,15 +4,17 @@ An image comes in by `pull`, `load`, `import_`, `create` or `commit`, goes out b
 `remove` and `prune`. Whoever works with content over several calls takes a `lease` first.
 """
 
+import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from argosy.database import Database
-from argosy.errors import InvalidParameter, NotFound
+from argosy.errors import ArgosyError, InvalidParameter, NotFound
 from argosy.image import describe, query
 from argosy.image import digest as digests
 from argosy.image.catalog import Catalog
 from argosy.image.changes import apply_changes
+from argosy.image.check import Checked, check_store
 from argosy.image.content import ContentStore
 from argosy.image.create import NewImage, Registrar
 from argosy.image.credentials import Credentials
@@ -36,6 +38,7 @@ from argosy.spec import docker_image, oci_image
 
 # Hears of an action, the image or reference that it was done to, and its attributes.
 OnEvent = Callable[[str, str, dict[str, str]], object]
+log = logging.getLogger("argosy.image")
 Write = Callable[[bytes], object]
 # Within `Images`, `list` is a method.
 Summaries = list[docker_image.ImageSummary]
@@ -116,7 +119,7 @@ class Images:
     ) -> Summaries:
         return query.select(
             self._catalog,
-            self._snapshotter,
+            self._layers,
             filters or {},
             every=all,
             shared_size=shared_size,
@@ -131,9 +134,18 @@ class Images:
 
     def layers_size(self) -> int:
         """What the layers of all images take on disk, those shared counted once."""
-        return sum(
-            self._snapshotter.usage(info.id).size for info in self._snapshotter.walk() if info.committed
+        diff_ids = {diff_id for record in self._catalog.all() for diff_id in record.diff_ids}
+        snapshots = sum(
+            self._snapshotter.allocated(info.id) for info in self._snapshotter.walk() if info.committed
         )
+        return snapshots + sum(self._content.size(each) for each in diff_ids if self._content.exists(each))
+
+    def check(self, *, repair: bool = False) -> Iterator[Checked]:
+        """Read everything through. With `repair`, content that is damaged goes, so that it can come again."""
+        for found in check_store(self._catalog, self._content, self._snapshotter):
+            if repair and found.kind == "content" and found.problem:
+                self._content.delete(found.name)
+            yield found
 
     # How images come and go
 
@@ -158,7 +170,8 @@ class Images:
         for record, names in query.prunable(self._catalog, filters or {}):
             deletion.remove_unused(record, names)
         collected = self._sweep(deletion)
-        return docker_image.ImagePruneResponse(deletion.items or None, collected.snapshot_bytes)
+        reclaimed = collected.snapshot_bytes + collected.content_bytes
+        return docker_image.ImagePruneResponse(deletion.items or None, reclaimed)
 
     def pull(
         self,
@@ -293,8 +306,18 @@ class Images:
         with self._leases.take() as lease:
             for record in self._catalog.all():
                 if record.chain_id is not None and not self._snapshotter.exists(record.chain_id):
-                    self._layers.lay(record.diff_ids, [], lease)
+                    self._lay_again(record, lease)
         self.collect()
+
+    def _lay_again(self, record: ImageRecord, lease: Lease) -> None:
+        """Another snapshotter than before takes another size for it, too."""
+        try:
+            self._layers.lay(record.diff_ids, [], lease)
+        except ArgosyError as error:
+            # The other images are whole; this one says what is wrong when it is used.
+            log.error("image %s cannot be used: %s", record.tags[0] if record.tags else record.id, error)
+            return
+        self._catalog.resize(record.id, self._layers.size(record.diff_ids))
 
     def close(self) -> None:
         self._puller.close()
