@@ -36,9 +36,12 @@ def choose_snapshotter(root: str, content: ContentStore, wanted: str = "") -> Ch
         )
     if _NAMES.get(wanted) == OVERLAY:
         return Choice(OverlaySnapshotter(root), "asked for by --storage-driver")
+    # The store's own file system counts: files of some, tmpfs among them, cannot be devices.
+    trash = os.path.join(root, "snapshots", "trash")
+    os.makedirs(trash, mode=0o711, exist_ok=True)
     failures = []
     for make, how in ((DetachedLayers, "files as devices"), (LoopLayers, "loop devices")):
-        failure = _try(make())
+        failure = _try(make(), trash)
         if failure is None:
             chosen = "asked for by --storage-driver" if wanted else "the kernel can"
             return Choice(ErofsSnapshotter(root, content, make()), f"{chosen}, with {how}")
@@ -52,13 +55,13 @@ def choose_snapshotter(root: str, content: ContentStore, wanted: str = "") -> Ch
     return Choice(OverlaySnapshotter(root), reason)
 
 
-def _try(holder: Holder) -> str | None:
-    """Mount an empty layer below an overlay as a container would. None, or what went wrong.
+def _try(holder: Holder, place: str) -> str | None:
+    """Mount an empty layer from `place` below an overlay as a container would. None, or what went wrong.
 
     In a thread with a mount namespace of its own, which goes with it.
     """
     failures: list[str] = []
-    with tempfile.TemporaryDirectory(prefix="argosy-probe-") as directory:
+    with tempfile.TemporaryDirectory(prefix="probe-", dir=place) as directory:
         thread = threading.Thread(target=_probe, args=(holder, directory, failures))
         thread.start()
         thread.join()

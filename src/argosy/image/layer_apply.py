@@ -200,8 +200,10 @@ class _Applier:
 
     def _whiteout(self, parent: bytes, name: bytes) -> None:
         if name == whiteout.OPAQUE_MARK:
-            self._parent(parent)
-            self._opaque.add(parent)
+            # In what is no directory it says nothing, as to Docker.
+            with contextlib.suppress(FileExistsError, NotADirectoryError):
+                self._parent(parent)
+                self._opaque.add(parent)
             return
         if name.startswith(whiteout.RESERVED_PREFIX):
             return

@@ -5,6 +5,7 @@ links of the same layer included, and what stands in an entry's way is replaced,
 directory. Contents stay in the tar: a file is where its bytes are.
 """
 
+import contextlib
 import errno
 import os
 import posixpath
@@ -206,7 +207,9 @@ class _Builder:
 
     def _whiteout(self, parent: bytes, name: bytes, mtime: int) -> None:
         if name == whiteout.OPAQUE_MARK:
-            self._parent(parent, mtime).opaque = True
+            # In what is no directory it says nothing, as to Docker.
+            with contextlib.suppress(NotADirectoryError):
+                self._parent(parent, mtime).opaque = True
             return
         if name.startswith(whiteout.RESERVED_PREFIX):
             return

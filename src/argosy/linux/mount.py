@@ -3,7 +3,7 @@
 import ctypes
 import os
 
-from argosy.linux.libc import SYS_MOUNT_SETATTR, SYS_PIVOT_ROOT, check, libc, syscall
+from argosy.linux.libc import SYS_MOUNT_SETATTR, SYS_MOVE_MOUNT, SYS_PIVOT_ROOT, check, libc, syscall
 
 MS_RDONLY = 1
 MS_NOSUID = 2
@@ -30,6 +30,7 @@ MNT_DETACH = 2
 MOUNT_ATTR_RDONLY = 1
 AT_FDCWD = -100
 AT_RECURSIVE = 0x8000
+_MOVE_MOUNT_F_EMPTY_PATH = 4
 
 # Options as mount(8) and the OCI runtime spec ("Linux mount options") spell them: (set?, flag).
 _FLAGS: dict[str, tuple[bool, int]] = {
@@ -103,16 +104,22 @@ def mount(source: str, target: str, fstype: str = "", flags: int = 0, data: str 
     )
 
 
-def mount_stack(mounts: list[tuple[str, str, tuple[str, ...]]], target: str) -> None:
+def mount_stack(
+    mounts: list[tuple[str, str, tuple[str, ...]]], target: str, opened: tuple[int, ...] = ()
+) -> None:
     """Mount (type, source, options) one over the other at `target`.
 
-    `%N` among an overlay's lower layers is the root of the Nth of them.
+    `%N` among an overlay's lower layers is the root of the Nth of them. `opened` are descriptors of the
+    first ones, if they are mounted nowhere yet.
     """
     roots: list[int] = []
     try:
-        for kind, source, options in mounts:
-            flags, _, data = parse_options([_with_roots(option, roots) for option in options])
-            mount(source, target, "" if flags & MS_BIND else kind, flags, data)
+        for number, (kind, source, options) in enumerate(mounts):
+            if number < len(opened):
+                move_mount(opened[number], target)
+            else:
+                flags, _, data = parse_options([_with_roots(option, roots) for option in options])
+                mount(source, target, "" if flags & MS_BIND else kind, flags, data)
             if len(roots) + 1 < len(mounts):
                 roots.append(os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
     finally:
@@ -127,6 +134,12 @@ def _with_roots(option: str, roots: list[int]) -> str:
     paths = value.split(":")
     lower = [f"/proc/self/fd/{roots[int(path[1:])]}" if path[:1] == "%" else path for path in paths]
     return name + equals + ":".join(lower)
+
+
+def move_mount(descriptor: int, target: str) -> None:
+    """Attach what fsmount(2) returned."""
+    arguments = (descriptor, b"", AT_FDCWD, os.fsencode(target), _MOVE_MOUNT_F_EMPTY_PATH)
+    syscall(SYS_MOVE_MOUNT, "move_mount", *arguments, path=target)
 
 
 def umount(target: str, flags: int = 0) -> None:

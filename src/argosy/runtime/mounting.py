@@ -10,6 +10,7 @@ import stat
 from typing import NamedTuple
 
 from argosy.linux import cgroup, mount
+from argosy.linux.new_mount import MOUNT_ATTR_RDONLY, open_filesystem
 from argosy.linux.path import make_mountpoint, open_in_root
 from argosy.runtime.copy_up import copy_up
 from argosy.runtime.operations import Context, Refused
@@ -28,6 +29,20 @@ class SetPropagation(NamedTuple):
         return f"set the propagation of / to {self.flags:#x}"
 
 
+class OpenLayers(NamedTuple):
+    """Opens the layers of the root file system that are devices, while the process may still open any."""
+
+    mounts: tuple[tuple[str, str, tuple[str, ...]], ...]
+
+    def execute(self, context: Context) -> None:
+        for kind, source, options in self.mounts:
+            pairs = [option.partition("=")[::2] for option in options]
+            context.layers.append(open_filesystem(kind, [("source", source), *pairs], MOUNT_ATTR_RDONLY))
+
+    def describe(self) -> str:
+        return "open " + " ".join(source for _, source, _ in self.mounts)
+
+
 class MountRoot(NamedTuple):
     """Mounts (type, source, options) one over the other at `target`, and opens it.
 
@@ -39,7 +54,7 @@ class MountRoot(NamedTuple):
 
     def execute(self, context: Context) -> None:
         if self.mounts:
-            mount.mount_stack(list(self.mounts), self.target)
+            mount.mount_stack(list(self.mounts), self.target, tuple(context.layers))
         else:
             mount.mount(self.target, self.target, flags=mount.MS_BIND | mount.MS_REC)
         context.root = os.open(self.target, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -27,6 +27,8 @@ class Context:
     def __init__(self, environment: dict[str, str]) -> None:
         self.environment = environment
         self.root = -1
+        # Layers of the root that are mounted nowhere yet.
+        self.layers: list[int] = []
         self.host_route: netlink.Socket | None = None
         self.identity = users.Identity(0, 0, [], "/")
         self.seccomp_program = b""

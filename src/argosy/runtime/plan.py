@@ -57,6 +57,10 @@ def plan_init(config: Config) -> list[op.Operation]:
     extension = config.get("argosy", {})
     new = {entry["type"] for entry in linux.get("namespaces", []) if not entry.get("path")}
     steps: list[op.Operation] = []
+    # The group's device rules forbid it.
+    layers = tuple(each for each in _root_mounts(config)[:-1] if each[1].startswith("/dev/"))
+    if layers:
+        steps.append(mounting.OpenLayers(layers))
     if linux.get("cgroupsPath"):
         steps.append(op.JoinCgroup(linux["cgroupsPath"]))
     if process.get("oomScoreAdj"):
@@ -85,13 +89,19 @@ def plan_init(config: Config) -> list[op.Operation]:
     return steps + _plan_process(process, console=True, create_directory=True)
 
 
+def _root_mounts(config: Config) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
+    rootfs = config.get("argosy", {}).get("rootfs", [])
+    return tuple((mount["type"], mount["source"], tuple(mount["options"])) for mount in rootfs)
+
+
 def _plan_root(config: Config) -> list[op.Operation]:
     linux = config["linux"]
     path = config["root"]["path"]
     propagation = _PROPAGATION[linux.get("rootfsPropagation", "")]
-    rootfs = config.get("argosy", {}).get("rootfs", [])
-    mounts = tuple((m["type"], m["source"], tuple(m["options"])) for m in rootfs)
-    steps: list[op.Operation] = [mounting.SetPropagation(propagation), mounting.MountRoot(mounts, path)]
+    steps: list[op.Operation] = [
+        mounting.SetPropagation(propagation),
+        mounting.MountRoot(_root_mounts(config), path),
+    ]
     for entry in config.get("mounts", []):
         kind, target = entry.get("type", ""), entry["destination"]
         options = tuple(entry.get("options", []))

@@ -217,6 +217,18 @@ def test_a_prepared_root_is_mounted_where_the_root_shall_be() -> None:
     assert root == mounting.MountRoot((("overlay", "overlay", ("lowerdir=/a:/b",)),), "/r")
 
 
+def test_layers_that_are_devices_are_opened_before_the_group_forbids_it() -> None:
+    prepared = [
+        {"type": "erofs", "source": "/dev/loop1", "options": ["ro", "device=/dev/loop2"]},
+        {"type": "overlay", "source": "overlay", "options": ["lowerdir=%0"]},
+    ]
+    steps = plan.plan_init(config(linux={"cgroupsPath": "/g"}, argosy={"rootfs": prepared}))
+    layers = (("erofs", "/dev/loop1", ("ro", "device=/dev/loop2")),)
+    assert only(steps, mounting.OpenLayers) == mounting.OpenLayers(layers)
+    order = kinds(steps)
+    assert order.index(mounting.OpenLayers) < order.index(op.JoinCgroup)
+
+
 def test_a_root_becomes_read_only_after_all_has_been_made_in_it() -> None:
     order = kinds(plan.plan_init(config(root={"readonly": True}, linux={"sysctl": {"a": "1"}})))
     assert (
