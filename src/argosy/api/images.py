@@ -32,6 +32,7 @@ class ImageRoutes:
             ("GET", "/images/{name*}/history", self.history),
             ("GET", "/images/{name*}/get", self.save),
             ("POST", "/images/{name*}/tag", self.tag),
+            ("POST", "/images/{name*}/push", self.push),
             ("DELETE", "/images/{name*}", self.remove),
         ):
             router.add(method, pattern, handler)
@@ -96,6 +97,14 @@ class ImageRoutes:
                 credentials=credentials,
                 progress=report,
             ),
+        )
+
+    async def push(self, request: Request) -> None:
+        credentials = Credentials.from_header(request.headers.get("x-registry-auth", ""))
+        name, tag = request.parameters["name"], request.query.get("tag", "")
+        await _Reply(request).run(
+            self._engine,
+            lambda report: self._images.push(name, tag=tag, credentials=credentials, progress=report),
         )
 
     async def _import(self, request: Request, source: str) -> None:

@@ -12,7 +12,6 @@ _OPERATIONS = (
     ("POST", "/commit", "committing containers"),
     ("POST", "/auth", "logging in"),
     ("GET", "/images/search", "searching"),
-    ("POST", "/images/{name*}/push", "pushing images"),
     ("GET", "/distribution/{name*}/json", "looking at a registry's image"),
     ("GET", "/containers/{id}/changes", "listing changed files"),
     ("GET", "/containers/{id}/export", "exporting containers"),

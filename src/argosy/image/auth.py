@@ -94,15 +94,16 @@ class Authorizer:
         self, parameters: dict[str, str], scope: str, credentials: Credentials, insecure: bool
     ) -> _Token:
         realm = parameters["realm"]
-        fields = {"service": parameters.get("service", ""), "scope": scope or parameters.get("scope", "")}
-        fields = {name: value for name, value in fields.items() if value}
+        fields = [("service", parameters.get("service", ""))]
+        fields += [("scope", each) for each in (scope or parameters.get("scope", "")).split(" ")]
+        fields = [(name, value) for name, value in fields if value]
         asked = time.monotonic()
         if credentials.identity_token:
-            fields |= {
-                "grant_type": "refresh_token",
-                "refresh_token": credentials.identity_token,
-                "client_id": _CLIENT,
-            }
+            fields += [
+                ("grant_type", "refresh_token"),
+                ("refresh_token", credentials.identity_token),
+                ("client_id", _CLIENT),
+            ]
             headers = {"Content-Type": "application/x-www-form-urlencoded"}
             body = urlencode(fields).encode()
             response = self._transport.request("POST", realm, headers, body=body, insecure=insecure)

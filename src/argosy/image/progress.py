@@ -40,6 +40,10 @@ class Progress:
     def step(self, identifier: str, action: str) -> None:
         self._send({"status": action, "progressDetail": {}, "id": identifier})
 
+    def aux(self, details: dict[str, Any]) -> None:
+        """For programs; a display passes over it."""
+        self._send({"progressDetail": {}, "aux": details})
+
     def bar(self, identifier: str, action: str, current: int, total: int) -> None:
         detail = {"current": current, "total": total} if total > 0 else {"current": current}
         self._send(

@@ -186,7 +186,8 @@ class Puller:
         descriptors = document.layers or []
         call.lease.keep(*diff_ids)
         try:
-            if self._catalog.get(document.config.digest) is None:
+            known = self._catalog.get(document.config.digest) is not None
+            if not known or not all(self._content.exists(diff_id) for diff_id in diff_ids):
                 self._start(call, diff_ids, descriptors)
             self._lay(call, diff_ids, descriptors)
             pointed = [reference.repository().with_digest(top)]

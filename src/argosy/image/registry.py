@@ -7,8 +7,9 @@ is tried with TLS, certificates unchecked, and then without; every other needs T
 
 import ipaddress
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -18,7 +19,7 @@ from argosy.image.auth import Authorizer, challenges
 from argosy.image.content import DigestMismatch
 from argosy.image.credentials import Credentials
 from argosy.image.reference import DEFAULT_DOMAIN, Reference
-from argosy.image.transport import Response, Transport, TransportError, is_loopback, release
+from argosy.image.transport import Body, Response, Transport, TransportError, is_loopback, release
 from argosy.spec.oci_image import DOCKER_INDEX, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
 
 _HUB = "registry-1.docker.io"
@@ -114,8 +115,16 @@ class Registries:
                 yield Repository(self, mirror, reference, Credentials())
             yield Repository(self, Endpoint(_HUB), reference, credentials)
             return
-        insecure = self.is_insecure(reference.domain)
-        yield Repository(self, Endpoint(reference.domain, insecure=insecure), reference, credentials)
+        yield Repository(self, self._endpoint(reference.domain), reference, credentials)
+
+    def repository_for_push(self, reference: Reference, credentials: Credentials) -> "Repository":
+        """Mirrors are not written to."""
+        hub = reference.domain == DEFAULT_DOMAIN
+        endpoint = Endpoint(_HUB) if hub else self._endpoint(reference.domain)
+        return Repository(self, endpoint, reference, credentials, "pull,push")
+
+    def _endpoint(self, domain: str) -> Endpoint:
+        return Endpoint(domain, insecure=self.is_insecure(domain))
 
     def is_insecure(self, domain: str) -> bool:
         host = _host_of(domain)
@@ -140,7 +149,12 @@ class Repository:
     """One repository at one endpoint, for one user. Thread-safe."""
 
     def __init__(
-        self, registries: Registries, endpoint: Endpoint, reference: Reference, credentials: Credentials
+        self,
+        registries: Registries,
+        endpoint: Endpoint,
+        reference: Reference,
+        credentials: Credentials,
+        actions: str = "pull",
     ) -> None:
         self._registries = registries
         self._transport = registries.transport
@@ -148,7 +162,7 @@ class Repository:
         self._endpoint = endpoint
         self._path = reference.path
         self._credentials = credentials
-        self._scope = f"repository:{reference.path}:pull"
+        self._scope = f"repository:{reference.path}:{actions}"
 
     @property
     def is_mirror(self) -> bool:
@@ -180,14 +194,32 @@ class Repository:
         return response
 
     def _get(self, path: str, headers: dict[str, str]) -> Response:
-        key = (self._endpoint.host, self._scope, self._credentials)
+        return self.request("GET", path, headers, expected=(200, 206))
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        *,
+        expected: Container[int],
+        body: Body = None,
+        scope: str = "",
+    ) -> Response:
+        """The answer, its body unread: `release` it. `path` is below the repository, or a whole URL.
+
+        `scope` is what authorization is needed for beside the repository itself. A body that is no bytes
+        is sent once: before it, something else must have got the authorization. Raises RegistryError
+        for an answer that was not expected, TransportError, AuthError.
+        """
+        key = (self._endpoint.host, f"{self._scope} {scope}".strip(), self._credentials)
         authorization = self._authorizer.header(*key)
         for attempt in range(2):
             sent = {**headers, "Authorization": authorization} if authorization else headers
-            response = self._ask(path, sent)
-            if response.status in (200, 206):
+            response = self._ask(method, path, sent, body)
+            if response.status in expected:
                 return response
-            if response.status != 401 or attempt:
+            if response.status != 401 or attempt or not (body is None or isinstance(body, bytes)):
                 break
             self._authorizer.forget(*key)
             try:
@@ -200,24 +232,33 @@ class Repository:
             release(response)
         raise _refusal(response)
 
-    def _ask(self, path: str, headers: dict[str, str]) -> Response:
+    def _ask(self, method: str, path: str, headers: Mapping[str, str], body: Body) -> Response:
         endpoint = self._endpoint
+        send = self._transport.request
+        if "://" in path:
+            return send(method, path, self._for_origin(path, headers), body=body, insecure=endpoint.insecure)
         tail = f"://{endpoint.host}{endpoint.prefix}/v2/{self._path}/{path}"
         if not endpoint.insecure:
-            return self._transport.request("GET", endpoint.scheme + tail, headers)
+            return send(method, endpoint.scheme + tail, headers, body=body)
         known = self._registries.known_scheme(endpoint)
         if known != "http":
             try:
-                response = self._transport.request("GET", "https" + tail, headers, insecure=True)
+                response = send(method, "https" + tail, headers, body=body, insecure=True)
             except TransportError:
                 if known:
                     raise
             else:
                 self._registries.learn_scheme(endpoint, "https")
                 return response
-        response = self._transport.request("GET", "http" + tail, headers, insecure=True)
+        response = send(method, "http" + tail, headers, body=body, insecure=True)
         self._registries.learn_scheme(endpoint, "http")
         return response
+
+    def _for_origin(self, url: str, headers: Mapping[str, str]) -> Mapping[str, str]:
+        """A registry may send uploads elsewhere; who is there has no use for our authorization."""
+        if urlsplit(url).netloc.lower() == self._endpoint.host.lower():
+            return headers
+        return {name: value for name, value in headers.items() if name != "Authorization"}
 
 
 def translated(error: RegistryError, reference: Reference) -> ArgosyError:

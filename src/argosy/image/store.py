@@ -27,6 +27,7 @@ from argosy.image.load import Loader
 from argosy.image.platforms import host_platform, parse_platform
 from argosy.image.progress import Progress, Report, silent
 from argosy.image.pull import Puller
+from argosy.image.push import Pusher
 from argosy.image.query import ContainerCounts, Filters
 from argosy.image.record import ImageRecord, InUse, nobody
 from argosy.image.reference import Reference, as_image_id, parse_reference
@@ -86,6 +87,7 @@ class Images:
         self._collector = Collector(self._catalog, self._content, self._snapshotter, self._leases)
         self._registries = Registries(insecure=insecure_registries, mirrors=mirrors)
         self._puller = Puller(self._catalog, self._content, self._layers, self._registrar, self._registries)
+        self._pusher = Pusher(self._catalog, self._content, self._registries)
         self._on_event = on_event
         self._in_use = in_use
 
@@ -191,6 +193,36 @@ class Images:
             )
         self._on_event("pull", reference.familiar, {**record.labels, "name": reference.familiar_name})
         return record
+
+    def push(
+        self,
+        name: str,
+        *,
+        tag: str = "",
+        credentials: Credentials | None = None,
+        progress: Report = silent,
+    ) -> None:
+        """The image of a tag, or without one every tag of the repository. Raises NotFound, InvalidParameter,
+        and other ArgosyErrors."""
+        parsed = parse_reference(name)
+        if parsed.digest:
+            raise InvalidParameter("cannot push a digest reference")
+        reference = parsed.with_tag(tag) if tag else parsed
+        told = Progress(progress)
+        told.status(f"The push refers to repository [{reference.name}]")
+        tagged = {r.tag: image for r, image in self._catalog.references_of(reference) if r.tag}
+        if not tagged:
+            raise NotFound(f"An image does not exist locally with the tag: {reference.familiar_name}")
+        if reference.tag and reference.tag not in tagged:
+            raise NotFound(f"tag does not exist: {reference.familiar}")
+        chosen = {reference.tag: tagged[reference.tag]} if reference.tag else tagged
+        images = [(each, self.resolve(image)) for each, image in sorted(chosen.items())]
+        with self._leases.take() as lease:
+            self._pusher.push(reference.repository(), images, credentials or Credentials(), told, lease)
+        for each, record in images:
+            pushed = reference.repository().with_tag(each)
+            attributes = {**record.labels, "name": pushed.familiar_name}
+            self._on_event("push", pushed.familiar, attributes)
 
     def load(
         self, stream: Source, *, progress: Report = silent, quiet: bool = False, platform: str | None = None
@@ -321,6 +353,7 @@ class Images:
 
     def close(self) -> None:
         self._puller.close()
+        self._pusher.close()
         self._layers.close()
         self._registries.close()
         self._snapshotter.close()

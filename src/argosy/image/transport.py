@@ -10,7 +10,7 @@ import ipaddress
 import os
 import ssl
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from urllib.parse import urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -21,6 +21,8 @@ from argosy import __version__
 from argosy.errors import ArgosyError
 
 Response = urllib3.BaseHTTPResponse
+# What is no bytes is sent in chunks as it comes.
+Body = bytes | Iterable[bytes] | None
 
 CERTIFICATES = "/etc/docker/certs.d"
 _TIMEOUT = urllib3.Timeout(connect=30, read=60)
@@ -53,16 +55,16 @@ class Transport:
         url: str,
         headers: Mapping[str, str],
         *,
-        body: bytes | None = None,
+        body: Body = None,
         insecure: bool = False,
     ) -> Response:
         """The answer, its body unread: `release` it. Redirects are followed, without our authorization
-        when they lead to another host. Raises TransportError."""
+        when they lead to another host, unless the body can be sent only once. Raises TransportError."""
         sent = {"User-Agent": f"argosy/{__version__}", **headers}
         for _ in range(_REDIRECT_LIMIT):
             response = self._send(method, url, sent, body, insecure)
             location = response.headers.get("Location")
-            if response.status not in _REDIRECTS or not location:
+            if response.status not in _REDIRECTS or not location or not isinstance(body, bytes | None):
                 return response
             release(response)
             following = urljoin(url, location)
@@ -72,7 +74,7 @@ class Transport:
         raise TransportError(f'{method.capitalize()} "{url}": stopped after {_REDIRECT_LIMIT} redirects')
 
     def _send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, insecure: bool
+        self, method: str, url: str, headers: Mapping[str, str], body: Body, insecure: bool
     ) -> Response:
         if urlsplit(url).scheme not in ("http", "https"):
             raise TransportError(f'{method.capitalize()} "{url}": unsupported protocol scheme')
@@ -124,6 +126,8 @@ class Transport:
 def release(response: Response) -> None:
     """Give the connection back, or up if much of the body is unread."""
     if response.length_remaining == 0:
+        # A body of no bytes has to be read all the same.
+        response.drain_conn()
         response.release_conn()
     else:
         response.close()
