@@ -11,6 +11,7 @@ from argosy.api.containers import Containers
 from argosy.api.execs import Execs
 from argosy.api.http import Connection
 from argosy.api.images import ImageRoutes
+from argosy.api.registries import RegistryRoutes
 from argosy.api.router import Router
 from argosy.api.system import System, server_headers
 from argosy.api.volumes import NetworkRoutes, Volumes
@@ -36,6 +37,7 @@ class Server:
             Volumes(engine),
             NetworkRoutes(engine),
             Check(engine),
+            RegistryRoutes(engine),
         ):
             part.route(self._router)
         unsupported.route(self._router)

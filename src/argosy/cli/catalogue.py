@@ -24,6 +24,8 @@ TOP: dict[str, tuple[str, str]] = {
     "inspect": ("system.inspect", "Return low-level information on any object"),
     "kill": ("container.kill", "Kill one or more running containers"),
     "load": ("image.load", "Load an image from a tar archive or stdin"),
+    "login": ("system.login", "Log in to a registry"),
+    "logout": ("system.logout", "Log out from a registry"),
     "logs": ("container.logs", "Fetch the logs of a container"),
     "pause": ("container.pause", "Pause all processes within one or more containers"),
     "port": ("container.port", "List port mappings of a container"),
@@ -32,6 +34,7 @@ TOP: dict[str, tuple[str, str]] = {
     "rm": ("container.rm", "Remove one or more containers"),
     "rmi": ("image.rm", "Remove one or more images"),
     "save": ("image.save", "Save one or more images to a tar archive"),
+    "search": ("image.search", "Search a registry for images"),
     "start": ("container.start", "Start one or more stopped containers"),
     "stats": ("container.stats", "Display resource usage statistics of containers"),
     "stop": ("container.stop", "Stop one or more running containers"),
@@ -63,6 +66,13 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "prune": ("image.prune", "Remove unused images"),
         "rm": TOP["rmi"],
     },
+    "manifest": {
+        "annotate": ("manifest.annotate", "Say for which platform an image of a list is"),
+        "create": ("manifest.create", "Make a manifest list of images at a registry"),
+        "inspect": ("manifest.inspect", "Display an image's manifest, or a manifest list"),
+        "push": ("manifest.push", "Push a manifest list to its repository"),
+        "rm": ("manifest.rm", "Delete local manifest lists"),
+    },
     "network": {
         "connect": ("network.connect", "Connect a container to a network"),
         "create": ("network.create", "Create a network"),
@@ -93,6 +103,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
 GROUP_SUMMARIES = {
     "container": "Manage containers",
     "image": "Manage images",
+    "manifest": "Manage manifests and lists of them",
     "network": "Manage networks",
     "system": "Manage the engine",
     "volume": "Manage volumes",

@@ -1,4 +1,8 @@
-"""Registry logins of `config.json`, as the header that the engine passes on."""
+"""Registry logins of `config.json`: read for the engine, stored and erased.
+
+Logins are in the file itself, or with a credential helper: a program `docker-credential-NAME` that takes
+`get`, `store` and `erase` and speaks JSON (the credential helpers' protocol).
+"""
 
 from __future__ import annotations
 
@@ -13,41 +17,133 @@ if TYPE_CHECKING:
     from typing import Any
 
 _HUB = "docker.io"
-_HUB_KEY = "https://index.docker.io/v1/"
+HUB_KEY = "https://index.docker.io/v1/"
 _TOKEN_USER = "<token>"
 
 
 def authorization(domain: str) -> str:
     """The value of X-Registry-Auth for a registry; empty where nothing is known of it."""
+    key = HUB_KEY if domain == _HUB else domain
+    found = load(key)
+    return encode({**found, "serveraddress": key}) if found else ""
+
+
+def encode(fields: dict[str, str]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(fields).encode()).decode()
+
+
+def path() -> str:
     folder = os.environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker")
-    path = os.path.join(folder, "config.json")
+    return os.path.join(folder, "config.json")
+
+
+def load(key: str) -> dict[str, str]:
+    """username and password, or identitytoken; empty where nothing is known. Raises Failure."""
+    config = _config()
+    return _from_helper(config, key) or _from_file(config, key)
+
+
+def store(key: str, fields: dict[str, str]) -> bool:
+    """Keep a login; whether it went unencrypted into the file, and was not there. Raises Failure."""
+    config = _config()
+    helper = _helper(config, key)
+    if helper:
+        token = fields.get("identitytoken", "")
+        secret = {
+            "ServerURL": key,
+            "Username": _TOKEN_USER if token else fields.get("username", ""),
+            "Secret": token or fields.get("password", ""),
+        }
+        _ask(helper, "store", json.dumps(secret))
+        config.setdefault("auths", {})[key] = {}
+        _write(config)
+        return False
+    before = (config.get("auths") or {}).get(key)
+    entry: dict[str, str] = {}
+    if fields.get("identitytoken"):
+        entry["auth"] = base64.b64encode(f"{fields.get('username', '')}:".encode()).decode()
+        entry["identitytoken"] = fields["identitytoken"]
+    else:
+        pair = f"{fields.get('username', '')}:{fields.get('password', '')}"
+        entry["auth"] = base64.b64encode(pair.encode()).decode()
+    if not isinstance(config.get("auths"), dict):
+        config["auths"] = {}
+    config["auths"][key] = entry
+    _write(config)
+    return before != entry
+
+
+def erase(key: str) -> None:
+    """Idempotent. Raises Failure."""
+    config = _config()
+    helper = _helper(config, key)
+    if helper:
+        _ask(helper, "erase", key)
+    auths = config.get("auths")
+    if isinstance(auths, dict):
+        for name in [name for name in auths if name == key or _host(name) == _host(key)]:
+            del auths[name]
+        _write(config)
+
+
+def _config() -> dict[str, Any]:
     try:
-        with open(path, encoding="utf-8") as file:
-            config = json.load(file)
+        with open(path(), encoding="utf-8") as file:
+            found = json.load(file)
     except FileNotFoundError:
-        return ""
+        return {}
     except (OSError, ValueError) as error:
-        raise Failure(f"Error loading config file: {path}: {error}") from None
-    key = _HUB_KEY if domain == _HUB else domain
-    found = _from_helper(config, key) or _from_file(config, key)
-    if not found:
-        return ""
-    return base64.urlsafe_b64encode(json.dumps({**found, "serveraddress": key}).encode()).decode()
+        raise Failure(f"Error loading config file: {path()}: {error}") from None
+    return found if isinstance(found, dict) else {}
+
+
+def _write(config: dict[str, Any]) -> None:
+    """For its owner's eyes only, and whole or not at all; what others wrote into it stays."""
+    target = os.path.realpath(path())
+    folder = os.path.dirname(target)
+    temporary = f"{target}.{os.getpid()}.new"
+    try:
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.write(json.dumps(config, indent="\t"))
+            file.flush()
+            os.fsync(descriptor)
+        os.replace(temporary, target)
+    except OSError as error:
+        raise Failure(f"Error saving credentials: {target}: {error.strerror}") from None
+
+
+def _helper(config: dict[str, Any], key: str) -> str:
+    return (config.get("credHelpers") or {}).get(key) or config.get("credsStore") or ""
+
+
+def _ask(helper: str, action: str, given: str) -> str:
+    """Raises Failure with what the helper says."""
+    import subprocess
+
+    program = f"docker-credential-{helper}"
+    try:
+        answer = subprocess.run([program, action], input=given.encode(), capture_output=True, check=False)
+    except OSError as error:
+        missing = isinstance(error, FileNotFoundError)
+        reason = "executable file not found in $PATH" if missing else error.strerror
+        raise Failure(f'error from the credential helper: exec: "{program}": {reason}') from None
+    output = answer.stdout.decode(errors="replace").strip()
+    if answer.returncode:
+        said = output or answer.stderr.decode(errors="replace").strip()
+        raise Failure(f"error from {program} {action}: {said}")
+    return output
 
 
 def _from_helper(config: dict[str, Any], key: str) -> dict[str, str]:
-    helper = (config.get("credHelpers") or {}).get(key) or config.get("credsStore")
+    helper = _helper(config, key)
     if not helper:
         return {}
-    import subprocess
-
     try:
-        answer = subprocess.run(
-            [f"docker-credential-{helper}", "get"], input=key.encode(), capture_output=True, check=True
-        )
-        document = json.loads(answer.stdout)
-    except (OSError, subprocess.CalledProcessError, ValueError):
-        # A helper that knows nothing of a registry fails; the pull goes on without a login.
+        document = json.loads(_ask(helper, "get", key))
+    except (Failure, ValueError):
+        # A helper that knows nothing of a registry fails; what is asked goes on without a login.
         return {}
     if document.get("Username") == _TOKEN_USER:
         return {"identitytoken": document.get("Secret", "")}
@@ -56,14 +152,27 @@ def _from_helper(config: dict[str, Any], key: str) -> dict[str, str]:
 
 def _from_file(config: dict[str, Any], key: str) -> dict[str, str]:
     for name, entry in (config.get("auths") or {}).items():
-        host = name.removeprefix("https://").removeprefix("http://").partition("/")[0]
-        if name != key and (key == _HUB_KEY or host != key):
+        if name != key and (key == HUB_KEY or _host(name) != key):
             continue
+        user, password = _decoded(entry.get("auth") or "", name)
         if entry.get("identitytoken"):
-            return {"identitytoken": entry["identitytoken"]}
-        if entry.get("auth"):
-            user, _, password = base64.b64decode(entry["auth"]).decode().partition(":")
-            return {"username": user, "password": password.rstrip("\0")}
+            return {"username": user, "identitytoken": entry["identitytoken"]}
+        if user:
+            return {"username": user, "password": password}
         if entry.get("username"):
             return {"username": entry["username"], "password": entry.get("password", "")}
     return {}
+
+
+def _decoded(auth: str, name: str) -> tuple[str, str]:
+    try:
+        user, _, password = base64.b64decode(auth, validate=True).decode().partition(":")
+    except ValueError:
+        raise Failure(
+            f"{path()} holds no valid login for {name}: log in again with argosy login {name}"
+        ) from None
+    return user, password.rstrip("\0")
+
+
+def _host(name: str) -> str:
+    return name.removeprefix("https://").removeprefix("http://").partition("/")[0]

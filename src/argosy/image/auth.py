@@ -10,7 +10,7 @@ import base64
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit
 
@@ -41,6 +41,7 @@ class Challenge:
 class _TokenAnswer(msgspec.Struct):
     token: str = ""
     access_token: str = ""
+    refresh_token: str = ""
     expires_in: int | None = None
 
 
@@ -86,6 +87,26 @@ class Authorizer:
             self._kept[host, scope, credentials] = token
         return token.header
 
+    def identity_token(self, response: Response, credentials: Credentials, *, insecure: bool) -> str:
+        """What a token service gives to ask with from now on, instead of the password; empty if nothing.
+
+        Raises AuthError if it refuses.
+        """
+        for challenge in challenges(response):
+            if challenge.scheme == "bearer" and challenge.parameters.get("realm"):
+                fields = [
+                    ("account", credentials.username),
+                    ("client_id", _CLIENT),
+                    ("offline_token", "true"),
+                ]
+                answer = self._answer(challenge.parameters, "", credentials, insecure, fields)
+                return answer.refresh_token
+        return ""
+
+    def basic(self, credentials: Credentials) -> dict[str, str]:
+        """For services that ask no challenge first."""
+        return {"Authorization": _basic(credentials)} if credentials.username else {}
+
     def forget(self, host: str, scope: str, credentials: Credentials) -> None:
         with self._lock:
             self._kept.pop((host, scope, credentials), None)
@@ -93,11 +114,26 @@ class Authorizer:
     def _ask(
         self, parameters: dict[str, str], scope: str, credentials: Credentials, insecure: bool
     ) -> _Token:
+        asked = time.monotonic()
+        answer = self._answer(parameters, scope, credentials, insecure)
+        value = answer.token or answer.access_token
+        if not value:
+            raise AuthError("authorization server did not include a token in the response")
+        # A fifth earlier, so that it does not run out on the way.
+        return _Token(f"Bearer {value}", asked + 0.8 * (answer.expires_in or _DEFAULT_LIFETIME))
+
+    def _answer(
+        self,
+        parameters: dict[str, str],
+        scope: str,
+        credentials: Credentials,
+        insecure: bool,
+        more: Sequence[tuple[str, str]] = (),
+    ) -> _TokenAnswer:
         realm = parameters["realm"]
         fields = [("service", parameters.get("service", ""))]
         fields += [("scope", each) for each in (scope or parameters.get("scope", "")).split(" ")]
-        fields = [(name, value) for name, value in fields if value]
-        asked = time.monotonic()
+        fields = [(name, value) for name, value in [*fields, *more] if value]
         if credentials.identity_token:
             fields += [
                 ("grant_type", "refresh_token"),
@@ -113,14 +149,9 @@ class Authorizer:
             url = realm + separator + urlencode(fields)
             response = self._transport.request("GET", url, headers, insecure=insecure)
         try:
-            answer = _decoded(response)
+            return _decoded(response)
         finally:
             release(response)
-        value = answer.token or answer.access_token
-        if not value:
-            raise AuthError("authorization server did not include a token in the response")
-        # A fifth earlier, so that it does not run out on the way.
-        return _Token(f"Bearer {value}", asked + 0.8 * (answer.expires_in or _DEFAULT_LIFETIME))
 
 
 def challenges(response: Response) -> Iterator[Challenge]:

@@ -83,7 +83,7 @@ class BlobSource:
 
 def _is_temporary(error: BaseException) -> bool:
     if isinstance(error, RegistryError):
-        return error.answered in (408, 429) or error.answered >= 500
+        return error.answered == 408 or error.answered >= 500 or error.is_passing
     return True
 
 

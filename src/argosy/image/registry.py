@@ -7,6 +7,7 @@ is tried with TLS, certificates unchecked, and then without; every other needs T
 
 import ipaddress
 import threading
+import time
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -25,6 +26,9 @@ from argosy.spec.oci_image import DOCKER_INDEX, DOCKER_MANIFEST, OCI_INDEX, OCI_
 _HUB = "registry-1.docker.io"
 MANIFEST_LIMIT = 4 << 20
 _ERROR_LIMIT = 64 << 10
+_ATTEMPTS = 4
+_PAUSE = 0.5
+_LONGEST_WAIT = 60.0
 _SCHEMA1 = (
     "application/vnd.docker.distribution.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v1+prettyjws",
@@ -50,6 +54,15 @@ class RegistryError(ArgosyError):
         super().__init__(f"{name}: {text}" if name else text)
         self.code = code
         self.answered = answered
+        # What the registry asks to wait before another try, in seconds.
+        self.wait = 0.0
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether it may be over soon: the server is not there, or says when to come again."""
+        if self.answered == 429:
+            return 0 < self.wait <= _LONGEST_WAIT
+        return self.answered in (502, 503, 504)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +136,11 @@ class Registries:
         endpoint = Endpoint(_HUB) if hub else self._endpoint(reference.domain)
         return Repository(self, endpoint, reference, credentials, "pull,push")
 
+    def root(self, domain: str, credentials: Credentials) -> "Repository":
+        """The registry itself, for what concerns no repository."""
+        endpoint = Endpoint(_HUB) if domain == DEFAULT_DOMAIN else self._endpoint(domain)
+        return Repository(self, endpoint, Reference(domain, ""), credentials)
+
     def _endpoint(self, domain: str) -> Endpoint:
         return Endpoint(domain, insecure=self.is_insecure(domain))
 
@@ -160,13 +178,17 @@ class Repository:
         self._transport = registries.transport
         self._authorizer = registries.authorizer
         self._endpoint = endpoint
-        self._path = reference.path
+        self._base = f"/v2/{reference.path}/" if reference.path else "/v2/"
         self._credentials = credentials
-        self._scope = f"repository:{reference.path}:{actions}"
+        self._scope = f"repository:{reference.path}:{actions}" if reference.path else ""
 
     @property
     def is_mirror(self) -> bool:
         return self._endpoint.mirror
+
+    @property
+    def is_insecure(self) -> bool:
+        return self._endpoint.insecure
 
     def manifest(self, tag_or_digest: str) -> FetchedManifest:
         """Verified, if it was asked for by digest. Raises RegistryError, TransportError, DigestMismatch."""
@@ -209,9 +231,29 @@ class Repository:
         """The answer, its body unread: `release` it. `path` is below the repository, or a whole URL.
 
         `scope` is what authorization is needed for beside the repository itself. A body that is no bytes
-        is sent once: before it, something else must have got the authorization. Raises RegistryError
-        for an answer that was not expected, TransportError, AuthError.
+        is sent once: before it, something else must have got the authorization. A registry that is
+        overloaded is asked again some times, later. Raises RegistryError for an answer that was not
+        expected, TransportError, AuthError.
         """
+        once = not (body is None or isinstance(body, bytes))
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                return self._request(method, path, headers, expected, body, scope)
+            except RegistryError as error:
+                if once or attempt == _ATTEMPTS or not error.is_passing:
+                    raise
+                time.sleep(error.wait or _PAUSE * attempt)
+        raise AssertionError("unreachable")
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        expected: Container[int],
+        body: Body,
+        scope: str,
+    ) -> Response:
         key = (self._endpoint.host, f"{self._scope} {scope}".strip(), self._credentials)
         authorization = self._authorizer.header(*key)
         for attempt in range(2):
@@ -237,7 +279,7 @@ class Repository:
         send = self._transport.request
         if "://" in path:
             return send(method, path, self._for_origin(path, headers), body=body, insecure=endpoint.insecure)
-        tail = f"://{endpoint.host}{endpoint.prefix}/v2/{self._path}/{path}"
+        tail = f"://{endpoint.host}{endpoint.prefix}{self._base}{path}"
         if not endpoint.insecure:
             return send(method, endpoint.scheme + tail, headers, body=body)
         known = self._registries.known_scheme(endpoint)
@@ -277,6 +319,14 @@ def translated(error: RegistryError, reference: Reference) -> ArgosyError:
 
 
 def _refusal(response: Response) -> RegistryError:
+    error = _explained(response)
+    wait = response.headers.get("Retry-After", "")
+    # It may be a date, too; registries do not use that.
+    error.wait = float(wait) if wait.isdigit() else 0.0
+    return error
+
+
+def _explained(response: Response) -> RegistryError:
     try:
         data = response.read(_ERROR_LIMIT)
     finally:

@@ -6,11 +6,11 @@ An image comes in by `pull`, `load`, `import_`, `create` or `commit`, goes out b
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from argosy.database import Database
 from argosy.errors import ArgosyError, InvalidParameter, NotFound
-from argosy.image import describe, query
+from argosy.image import describe, manifests, query, registry_service
 from argosy.image import digest as digests
 from argosy.image.catalog import Catalog
 from argosy.image.changes import apply_changes
@@ -31,7 +31,7 @@ from argosy.image.push import Pusher
 from argosy.image.query import ContainerCounts, Filters
 from argosy.image.record import ImageRecord, InUse, nobody
 from argosy.image.reference import Reference, as_image_id, parse_reference
-from argosy.image.registry import Registries
+from argosy.image.registry import FetchedManifest, Registries
 from argosy.image.save import WriteFile, save_images
 from argosy.image.snapshot import Snapshotter
 from argosy.image.tar import Source
@@ -148,6 +148,34 @@ class Images:
             if repair and found.kind == "content" and found.problem:
                 self._content.delete(found.name)
             yield found
+
+    # Registries
+
+    def login(self, address: str, credentials: Credentials) -> str:
+        """Returns an identity token, or "". Raises Unauthorized, TransportError."""
+        return registry_service.authenticate(self._registries, address, credentials)
+
+    def search(
+        self, term: str, limit: int | None, filters: Filters, credentials: Credentials
+    ) -> Sequence[registry_service.Found]:
+        wanted = {name: list(values) for name, values in filters.items()}
+        return registry_service.search(self._registries, term, limit, wanted, credentials)
+
+    def remote_manifest(self, name: str, credentials: Credentials) -> FetchedManifest:
+        """A registry's manifest or index. Raises NotFound, InvalidParameter."""
+        return manifests.fetch(self._registries, parse_reference(name), credentials)
+
+    def remote_platforms(
+        self, name: str, manifest: FetchedManifest, credentials: Credentials
+    ) -> Sequence[oci_image.Platform]:
+        return manifests.platforms(self._registries, parse_reference(name), manifest, credentials)
+
+    def push_index(
+        self, name: str, index: bytes, sources: Mapping[str, str], credentials: Credentials
+    ) -> str:
+        """`sources` has the names of the index's manifests by digest. Returns the index's digest."""
+        found = {digest: parse_reference(source) for digest, source in sources.items()}
+        return manifests.push_index(self._registries, parse_reference(name), index, found, credentials)
 
     # How images come and go
 

@@ -63,6 +63,8 @@ class Transport:
         sent = {"User-Agent": f"argosy/{__version__}", **headers}
         for _ in range(_REDIRECT_LIMIT):
             response = self._send(method, url, sent, body, insecure)
+            # What a relative Location is relative to.
+            response.url = url
             location = response.headers.get("Location")
             if response.status not in _REDIRECTS or not location or not isinstance(body, bytes | None):
                 return response

@@ -95,7 +95,8 @@ class Retry:
         self._failures += 1
         if self._failures == _ATTEMPTS or not _is_temporary(error):
             raise error
-        if self._stop.wait(_FIRST_PAUSE * 2 ** (self._failures - 1)):
+        asked = error.wait if isinstance(error, RegistryError) else 0.0
+        if self._stop.wait(asked or _FIRST_PAUSE * 2 ** (self._failures - 1)):
             raise error
 
 
@@ -149,5 +150,5 @@ def _cancel(repository: Repository, location: str) -> None:
 def _is_temporary(error: ArgosyError) -> bool:
     if isinstance(error, RegistryError):
         # A token may run out in the middle.
-        return error.answered in (401, 408, 429) or error.answered >= 500
+        return error.answered in (401, 408) or error.answered >= 500 or error.is_passing
     return isinstance(error, TransportError)

@@ -1,0 +1,1 @@
+"""`argosy manifest`: indexes of images for several platforms."""
