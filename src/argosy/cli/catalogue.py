@@ -14,6 +14,7 @@ TOP: dict[str, tuple[str, str]] = {
     "info": ("system.info", "Display system-wide information"),
     "attach": ("container.attach", "Attach the terminal to a running container"),
     "commit": ("container.commit", "Create a new image from a container's changes"),
+    "completion": ("system.completion", "Print what makes a shell complete commands"),
     "cp": ("container.cp", "Copy files between a container and the local filesystem"),
     "create": ("container.create", "Create a new container"),
     "diff": ("container.diff", "Inspect changes to a container's filesystem"),

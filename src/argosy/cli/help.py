@@ -9,6 +9,13 @@ if TYPE_CHECKING:
     from argosy.cli.flags import Command
 
 
+_EXAMPLES = """\
+  argosy run -p 5000:80 -d --rm nginx   a web server at port 5000, in the background
+  argosy run -it --rm debian bash       a shell in a container that goes when you leave it
+  argosy exec -it NAME sh               a shell in a container that runs
+  argosy logs -f NAME                   what it writes, as it writes it"""
+
+
 def command_help(path: str, command: Command) -> str:
     parts = [f"Usage:  {path} {command.usage}".rstrip(), command.summary]
     if command.notes:
@@ -34,6 +41,7 @@ def overview(global_options: str) -> str:
     rest = {verb: summary for verb, (_, summary) in catalogue.TOP.items() if verb not in common}
     return (
         "Usage:  argosy [OPTIONS] COMMAND\n\nA container engine for Linux\n\n"
+        f"Examples:\n{_EXAMPLES}\n\n"
         f"Common Commands:\n{_lines(common)}\n\n"
         f"Management Commands:\n{_lines(catalogue.GROUP_SUMMARIES)}\n\n"
         f"Commands:\n{_lines(rest)}\n\n"

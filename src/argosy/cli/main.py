@@ -53,6 +53,10 @@ def run(words: list[str]) -> int:
     debug = tls = verify = False
     path = "argosy"
     try:
+        if words and words[0] == "__complete":
+            from argosy.cli.completion import complete
+
+            return complete(words[1:])
         if words and words[0].startswith("-"):
             options, words = _global_options(words)
             host, debug = options.text("host"), options.on("debug")
@@ -128,6 +132,12 @@ def _with_usage(error: UsageError, path: str, command: Command) -> Failure:
     usage = f"{path} {command.usage}".rstrip()
     text = f"{error.message}\n\nUsage:  {usage}\n\n{error.hint} '{path} --help' for more information"
     return Failure(text, error.code)
+
+
+def load_command(name: str) -> Command:
+    """What a module below argosy.cli says about its command."""
+    command: Command = _load(name).COMMAND
+    return command
 
 
 def _load(name: str) -> ModuleType:
