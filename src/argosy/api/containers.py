@@ -84,7 +84,9 @@ class Containers:
 
     async def create(self, request: Request) -> Response:
         body = await request.json(CreateRequest)
-        container, warnings = await create.create(self._engine, body, request.query.get("name", ""))
+        container, warnings = await create.create(
+            self._engine, body, request.query.get("name", ""), request.query.get("platform", "")
+        )
         return document(CreateResponse(container.id, warnings), 201)
 
     async def inspect(self, request: Request) -> Response:

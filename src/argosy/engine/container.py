@@ -43,6 +43,24 @@ class Attachment(msgspec.Struct):
     ports: list[tuple[str, int, str, int]] = []
 
 
+class Check(msgspec.Struct):
+    """One health check. Times in Unix nanoseconds; the exit code is -1 if it did not end by itself."""
+
+    start: int
+    end: int
+    exit_code: int
+    output: str = ""
+
+
+class Health(msgspec.Struct):
+    """`of` is the start of the process that it is about."""
+
+    status: str
+    failing_streak: int = 0
+    log: list[Check] = []
+    of: int = 0
+
+
 class State(msgspec.Struct):
     """Times in Unix nanoseconds, 0 for never."""
 
@@ -56,6 +74,7 @@ class State(msgspec.Struct):
     restarts: int = 0
     stopped_by_user: bool = False
     attachment: Attachment | None = None
+    health: Health | None = None
 
 
 class Container:
@@ -150,6 +169,12 @@ class Container:
                 future.set_result(None)
         waiting.clear()
 
+    def _health_note(self) -> str:
+        health = self.state.health
+        if health is None:
+            return ""
+        return f" ({'health: ' if health.status == 'starting' else ''}{health.status})"
+
     def describe_status(self, now: int) -> str:
         """The STATUS column: `Up 5 minutes`, `Exited (0) 2 hours ago`."""
         state = self.state
@@ -157,7 +182,7 @@ class Container:
         ago = human_duration(max(0, now - state.finished_at) / NANOSECONDS)
         match state.status:
             case Status.RUNNING:
-                return f"Up {up}"
+                return f"Up {up}{self._health_note()}"
             case Status.PAUSED:
                 return f"Up {up} (Paused)"
             case Status.RESTARTING:

@@ -55,6 +55,7 @@ class Engine:
         self.networks = Networks(settings, self.database)
         self.containers = ContainerStore(self.database)
         self.shim = ShimLink(settings.run, os.path.join(settings.root, "shim.log"), self._shim_event)
+        self.on_started: Callable[[Container], None] | None = None
         self.on_exit: Callable[[dict[str, Any]], Awaitable[None]] | None = None
         self.on_exec_exit: Callable[[dict[str, Any]], None] | None = None
         self.on_shim_lost: Callable[[], Awaitable[None]] | None = None

@@ -8,12 +8,12 @@ from typing import Any
 
 from msgspec import UNSET
 
-from argosy.engine import mounts, oci, restart
+from argosy.engine import asked, mounts, oci, restart
 from argosy.engine.container import Container, Spec, State
 from argosy.engine.core import Engine
 from argosy.engine.names import random_name
 from argosy.engine.networks import BRIDGE, HOST, NONE, wanted_ports
-from argosy.errors import InvalidParameter
+from argosy.errors import InvalidParameter, NotFound
 from argosy.ids import NAME, SHORT_LENGTH, new_id
 from argosy.image import ImageRecord
 from argosy.runtime.operations import Refused, rlimit_number
@@ -33,7 +33,9 @@ LOG_DRIVERS = ("json-file", "local", "none")
 _NANOCPU = 1_000_000_000
 
 
-async def create(engine: Engine, request: CreateRequest, name: str = "") -> tuple[Container, list[str]]:
+async def create(
+    engine: Engine, request: CreateRequest, name: str = "", platform: str = ""
+) -> tuple[Container, list[str]]:
     """The container and what its user should be warned of. Raises NotFound, InvalidParameter, Conflict."""
     if name:
         name = name.removeprefix("/")
@@ -43,12 +45,16 @@ async def create(engine: Engine, request: CreateRequest, name: str = "") -> tupl
             )
     identifier = new_id()
     image = engine.images.resolve(request.image)
+    asked.check_platform(image, request.image, platform)
     host = request.host_config or HostConfig()
     config = merge(_config_of(request), image, identifier)
     argv = [*_words(config.entrypoint), *_words(config.cmd)]
     if not argv:
         raise InvalidParameter("no command specified")
+    networks = _networks(request, host)
+    asked.check(config, host, networks)
     warnings = normalise(host, config)
+    _check_links(engine, host)
     wanted_ports(host, config.exposed_ports or {})
     oci.capabilities(host)
     oci.resources(host)
@@ -59,7 +65,8 @@ async def create(engine: Engine, request: CreateRequest, name: str = "") -> tupl
     planned: list[mounts.Planned] = []
     made: list[str] = []
     try:
-        planned = mounts.plan(config, host, list(image.config.volumes or {}))
+        inherited = _borrowed_mounts(engine, host)
+        planned = mounts.plan(config, host, list(image.config.volumes or {}), inherited)
         points: list[MountPoint] = []
         if planned:
             points, made = await engine.in_thread(_make_sources, engine, planned)
@@ -73,7 +80,7 @@ async def create(engine: Engine, request: CreateRequest, name: str = "") -> tupl
             args=argv[1:],
             config=config,
             host=host,
-            networks=_networks(request, host),
+            networks=networks,
             mounts=points,
             copy_up=[item.point.destination for item in planned if item.copy_up],
             anonymous=made,
@@ -289,10 +296,6 @@ def _check_modes(host: HostConfig) -> None:
             raise InvalidParameter(f"invalid {kind} mode: {value}")
     if host.userns_mode not in ("", "host"):
         raise InvalidParameter(f"invalid user namespace mode: {host.userns_mode}")
-    for option in host.security_opt or []:
-        name = option.partition("=")[0].partition(":")[0]
-        if name not in ("no-new-privileges", "seccomp", "apparmor", "label", "systempaths"):
-            raise InvalidParameter(f"invalid --security-opt: {option!r}")
 
 
 def _check_logging(log: LogConfig) -> None:
@@ -323,10 +326,34 @@ def log_limits(log: LogConfig) -> tuple[int, int]:
 
 def _networks(request: CreateRequest, host: HostConfig) -> dict[str, EndpointSettings]:
     given = (request.networking_config.endpoints_config if request.networking_config else None) or {}
+    mode = BRIDGE if host.network_mode in ("", "default") else host.network_mode
     for name in given:
-        if name not in ("default", host.network_mode):
+        if name not in ("default", mode):
             raise InvalidParameter(f"networks of one's own are not supported: {name}")
-    return {host.network_mode: EndpointSettings()} if host.network_mode in (BRIDGE, HOST, NONE) else {}
+    if mode not in (BRIDGE, HOST, NONE):
+        return {}
+    own = given.get(mode) or given.get("default") or EndpointSettings()
+    address = own.mac_address or request.mac_address or ""
+    return {mode: EndpointSettings(mac_address=address, ipam_config=own.ipam_config)}
+
+
+def _borrowed_mounts(engine: Engine, host: HostConfig) -> list[MountPoint]:
+    """Those of --volumes-from; of two at one place the later counts. Raises NotFound, InvalidParameter."""
+    found: dict[str, MountPoint] = {}
+    for text in host.volumes_from or []:
+        name, _, mode = text.partition(":")
+        lender = engine.containers.find(name)
+        found.update({point.destination: point for point in mounts.borrowed(lender.spec.mounts, mode, text)})
+    return list(found.values())
+
+
+def _check_links(engine: Engine, host: HostConfig) -> None:
+    for link in host.links or []:
+        name = link.partition(":")[0]
+        try:
+            engine.containers.find(name.removeprefix("/"))
+        except NotFound as error:
+            raise InvalidParameter(f"could not get container for {name}: {error.message}") from None
 
 
 def _check_ulimit_name(name: str) -> None:

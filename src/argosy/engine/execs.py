@@ -1,6 +1,7 @@
 """Further processes in a running container. They live in memory: an engine that restarts forgets them,
 as Docker's does, though what they run goes on."""
 
+import asyncio
 import contextlib
 import os
 import socket
@@ -36,11 +37,13 @@ class Execution:
         self.running = False
         self.started = False
         self.exit_code: int | None = None
+        self.finished = asyncio.Event()
 
     def ended(self, status: int) -> None:
         if self.running or self.exit_code is None:
             self.running = False
             self.exit_code = status
+            self.finished.set()
 
 
 class Executions:

@@ -131,7 +131,7 @@ _MATCHERS: dict[str, Callable[[Container, list[str]], bool]] = {
     "publish": lambda c, values: _by_port(c, values, published=True),
     "volume": _by_volume,
     "network": lambda c, values: c.spec.host.network_mode in values,
-    "health": lambda c, values: "none" in values,
+    "health": lambda c, values: (c.state.health.status if c.state.health else "none") in values,
     "is-task": lambda c, values: "false" in [value.lower() for value in values],
     "isolation": lambda c, values: "default" in values or "" in values,
 }

@@ -5,8 +5,10 @@ The result is a list of MountPoints, as inspect shows them, whose volumes are ye
 
 import os
 import posixpath
+from collections.abc import Iterable
 from typing import NamedTuple
 
+import msgspec
 from msgspec import UNSET
 
 from argosy.errors import InvalidParameter
@@ -28,15 +30,22 @@ class Planned(NamedTuple):
     create_source: bool = False
 
 
-def plan(config: ContainerConfig, host: HostConfig, image_volumes: list[str]) -> list[Planned]:
-    """Raises InvalidParameter in Docker's words."""
-    planned: dict[str, Planned] = {}
+def plan(
+    config: ContainerConfig,
+    host: HostConfig,
+    image_volumes: list[str],
+    inherited: Iterable[MountPoint] = (),
+) -> list[Planned]:
+    """`inherited` are those of other containers, which give way. Raises InvalidParameter in Docker's words."""
     tmpfs = set(tmpfs_mounts(host))
+    planned = {each.destination: _inherited(each) for each in inherited if each.destination not in tmpfs}
+    own: set[str] = set()
 
     def add(item: Planned) -> None:
         target = item.point.destination
-        if target in planned or target in tmpfs:
+        if target in own or target in tmpfs:
             raise InvalidParameter(f"Duplicate mount point: {target}")
+        own.add(target)
         planned[target] = item
 
     for text in host.binds or []:
@@ -123,9 +132,27 @@ def _from_spec(spec: MountSpec) -> Planned:
         point = MountPoint(
             "volume", "", target, mode="z", rw=not spec.read_only, name=spec.source or UNSET, driver="local"
         )
+        if options_ and options_.subpath:
+            raise InvalidParameter(
+                f"{problem}: a volume's subpath cannot be mounted yet",
+                hint="Mount the whole volume, or the directory itself by --mount type=bind.",
+            )
         labels = (options_.labels if options_ else None) or {}
         return Planned(point, spec.source, labels, copy_up=not (options_ and options_.no_copy))
     raise InvalidParameter(f"{problem}: mount type unknown")
+
+
+def borrowed(points: Iterable[MountPoint], mode: str, text: str) -> list[MountPoint]:
+    """What --volumes-from takes of another container's mounts. Raises InvalidParameter."""
+    words = [word for word in mode.split(",") if word]
+    if not set(words) <= {"ro", "rw"} | _LABELS:
+        raise InvalidParameter(f"invalid volumes-from specification: '{text}': invalid mode: {mode}")
+    readonly = "ro" in words
+    return [msgspec.structs.replace(point, rw=point.rw and not readonly) for point in points]
+
+
+def _inherited(point: MountPoint) -> Planned:
+    return Planned(msgspec.structs.replace(point), volume=point.name or None)
 
 
 def _anonymous(target: str) -> Planned:

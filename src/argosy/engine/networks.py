@@ -117,7 +117,7 @@ class Networks:
             "name": _INTERFACE,
             "host_name": bridge.host_name_of(container.id),
             "bridge": self._bridge.number,
-            "mac": ipam.mac_of(address),
+            "mac": _mac(container, address),
             "mtu": bridge.MTU,
             "addresses": [f"{address}/{self._bridge.subnet.prefixlen}"],
             "gateway": str(self._bridge.gateway),
@@ -133,8 +133,9 @@ class Networks:
             self._ports.release(bindings)
         self._pool.release(address)
 
-    def write_files(self, container: Container, directory: str) -> None:
-        """resolv.conf, hosts and hostname, which are mounted into the container."""
+    def write_files(self, container: Container, directory: str, links: list[tuple[str, str]]) -> None:
+        """resolv.conf, hosts and hostname, which are mounted into the container. `links` are addresses of
+        others and what they go by here."""
         host, config = container.spec.host, container.spec.config
         attachment = container.state.attachment
         own = [(attachment.address, _names(config.hostname, config.domainname))] if attachment else []
@@ -144,7 +145,7 @@ class Networks:
             resolv_conf = file.read()
         texts = {
             "hostname": config.hostname + "\n",
-            "hosts": resolver.hosts(own, extra),
+            "hosts": resolver.hosts([*own, *links], extra),
             "resolv.conf": resolver.resolv_conf(
                 resolv_conf, host.dns or [], host.dns_search or [], host.dns_options or [], loopback=in_host
             ),
@@ -172,7 +173,7 @@ class Networks:
             settings.gateway = str(self._bridge.gateway)
             settings.ip_address = attachment.address
             settings.ip_prefix_len = self._bridge.subnet.prefixlen
-            settings.mac_address = ipam.mac_of(address)
+            settings.mac_address = _mac(container, address)
         return {mode: settings}
 
     def find(self, text: str) -> str:
@@ -220,10 +221,16 @@ def _describe_member(container: Container, subnet: IPv4Network) -> dict[str, str
     return {
         "Name": container.name,
         "EndpointID": attachment.endpoint_id if attachment else "",
-        "MacAddress": ipam.mac_of(IPv4Address(address)) if address else "",
+        "MacAddress": _mac(container, IPv4Address(address)) if address else "",
         "IPv4Address": f"{address}/{subnet.prefixlen}" if address else "",
         "IPv6Address": "",
     }
+
+
+def _mac(container: Container, address: IPv4Address) -> str:
+    """The one that was asked for, or one made of the address."""
+    asked = container.spec.networks.get(container.spec.host.network_mode)
+    return (asked.mac_address if asked else "") or ipam.mac_of(address)
 
 
 def _bindings(attachment: Attachment) -> list[ports.Binding]:

@@ -68,7 +68,7 @@ _DEFAULT_DEVICE_RULES: tuple[tuple[str, int, int, str], ...] = (
     ("c", 5, 1, "rwm"),
     ("c", 5, 2, "rwm"),
     ("c", 136, _ANY, "rwm"),
-    ("c", 10, 229, "rwm"),
+    ("c", 10, 200, "rwm"),
 )
 _CPU_PERIOD = 100_000
 _INIT_TARGET = "/sbin/docker-init"
@@ -261,6 +261,9 @@ def _mounts(spec: Spec, directory: str, init: str, *, host_ipc: bool) -> list[Mo
     ]
     if host_ipc:
         for name in ("mqueue", "shm"):
+            if not os.path.isdir(f"/dev/{name}"):
+                # Not every host has one mounted.
+                continue
             found.append(
                 {
                     "destination": f"/dev/{name}",
@@ -270,15 +273,16 @@ def _mounts(spec: Spec, directory: str, init: str, *, host_ipc: bool) -> list[Mo
                 }
             )
     else:
-        found += [
-            {"destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue", "options": strict},
+        found.append({"destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue", "options": strict})
+    if not host_ipc and host.ipc_mode != "none":
+        found.append(
             {
                 "destination": "/dev/shm",
                 "type": "tmpfs",
                 "source": "shm",
                 "options": [*strict, "mode=1777", f"size={shm}"],
-            },
-        ]
+            }
+        )
     if spec.host.network_mode == "host" and not host.privileged:
         # sysfs shows the network namespace of who mounts it: the host's, read-only.
         found[3]["options"] = [*strict, "ro"]
@@ -339,6 +343,10 @@ def resources(host: HostConfig) -> dict[str, Any]:
         cpu["cpus"] = host.cpuset_cpus
     if host.cpuset_mems:
         cpu["mems"] = host.cpuset_mems
+    if host.cpu_realtime_period:
+        cpu["realtimePeriod"] = host.cpu_realtime_period
+    if host.cpu_realtime_runtime:
+        cpu["realtimeRuntime"] = host.cpu_realtime_runtime
     found: dict[str, Any] = {"devices": _device_rules(host)}
     if memory:
         found["memory"] = memory
@@ -346,9 +354,36 @@ def resources(host: HostConfig) -> dict[str, Any]:
         found["cpu"] = cpu
     if host.pids_limit and host.pids_limit > 0:
         found["pids"] = {"limit": host.pids_limit}
-    if host.blkio_weight:
-        found["blockIO"] = {"weight": host.blkio_weight}
+    block = _block_io(host)
+    if block:
+        found["blockIO"] = block
     return found
+
+
+def _block_io(host: HostConfig) -> dict[str, Any]:
+    block: dict[str, Any] = {"weight": host.blkio_weight} if host.blkio_weight else {}
+    for name, wanted in (
+        ("throttleReadBpsDevice", host.blkio_device_read_bps),
+        ("throttleWriteBpsDevice", host.blkio_device_write_bps),
+        ("throttleReadIOPSDevice", host.blkio_device_read_iops),
+        ("throttleWriteIOPSDevice", host.blkio_device_write_iops),
+    ):
+        if wanted:
+            block[name] = [_throttle(item) for item in wanted]
+    return block
+
+
+def _throttle(item: dict[str, Any]) -> dict[str, int]:
+    path = str(item.get("Path") or "")
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        reason = os.strerror(error.errno or 0).lower()
+        raise InvalidParameter(f"error reading the device {path}: {reason}") from None
+    if not stat.S_ISBLK(status.st_mode):
+        raise InvalidParameter(f"{path} is no block device")
+    device = status.st_rdev
+    return {"major": os.major(device), "minor": os.minor(device), "rate": int(item.get("Rate") or 0)}
 
 
 def _device_rules(host: HostConfig) -> list[dict[str, Any]]:

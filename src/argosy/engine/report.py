@@ -2,7 +2,9 @@
 
 import time
 
-from argosy.engine.container import Container
+from msgspec import UNSET
+
+from argosy.engine.container import Container, Health
 from argosy.engine.core import Engine
 from argosy.engine.lifecycle import Status
 from argosy.engine.networks import port_map
@@ -13,6 +15,8 @@ from argosy.runtime import logfile
 from argosy.spec.docker_container import (
     ContainerInspect,
     ContainerSummary,
+    HealthReport,
+    HealthResult,
     NetworkSettings,
     Port,
     StateReport,
@@ -35,7 +39,13 @@ def state(container: Container) -> StateReport:
         error=current.error,
         started_at=rfc3339(current.started_at),
         finished_at=rfc3339(current.finished_at),
+        health=_health(current.health) if current.health is not None else UNSET,
     )
+
+
+def _health(health: Health) -> HealthReport:
+    log = [HealthResult(rfc3339(c.start), rfc3339(c.end), c.exit_code, c.output) for c in health.log]
+    return HealthReport(health.status, health.failing_streak, log)
 
 
 def inspect(engine: Engine, container: Container, *, size: bool = False) -> ContainerInspect:

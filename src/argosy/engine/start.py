@@ -75,6 +75,8 @@ async def start_locked(engine: Engine, container: Container) -> None:
     if state.attachment is not None:
         _network_event(engine, container, "connect")
     engine.container_event(container, "start")
+    if engine.on_started is not None:
+        engine.on_started(container)
 
 
 async def _prepare(engine: Engine, container: Container) -> None:
@@ -101,7 +103,7 @@ def _write_bundle(
 ) -> None:
     bundle = engine.bundle(container)
     os.makedirs(bundle, mode=0o700, exist_ok=True)
-    engine.networks.write_files(container, bundle)
+    engine.networks.write_files(container, bundle, _links(engine, container))
     rootfs: list[RootfsMount] = [
         {"type": mount.type, "source": mount.source, "options": list(mount.options)}
         for mount in engine.images.snapshotter.mounts(container.id)
@@ -173,6 +175,23 @@ async def _seccomp(engine: Engine, container: Container) -> str:
         path = await engine.in_thread(seccomp_policy.compiled, policy, cache)
         engine.seccomp_filters[key] = path
     return path
+
+
+def _links(engine: Engine, container: Container) -> list[tuple[str, str]]:
+    """The addresses of linked containers, and their names. Raises NotFound, Conflict."""
+    found = []
+    for link in container.spec.host.links or []:
+        name, _, alias = link.partition(":")
+        lender = engine.containers.find(name.removeprefix("/"))
+        # Docker writes links as it shows them: /other:/this/alias.
+        alias = alias.rpartition("/")[2] or lender.name
+        if lender.state.attachment is None:
+            raise Conflict(
+                f"Cannot link to a non running container: /{lender.name} AS /{container.name}/{alias}"
+            )
+        names = dict.fromkeys((alias, lender.spec.config.hostname, lender.name))
+        found.append((lender.state.attachment.address, " ".join(names)))
+    return found
 
 
 def _joined(engine: Engine, container: Container) -> dict[str, str]:

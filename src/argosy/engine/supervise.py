@@ -13,6 +13,7 @@ from typing import Any
 
 from argosy.engine.container import Container
 from argosy.engine.core import Engine, log
+from argosy.engine.health import HealthChecks
 from argosy.engine.lifecycle import Event, Status
 from argosy.engine.remove import remove_locked
 from argosy.engine.restart import delay_before_restart, starts_with_engine
@@ -28,6 +29,7 @@ _KILLED = 137
 class Supervisor:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._health = HealthChecks(engine)
 
     async def begin(self) -> None:
         """Connect to the shim, put everything in order, and watch from then on."""
@@ -40,6 +42,7 @@ class Supervisor:
         ):
             log.warning(complaint)
         await engine.in_thread(self._sweep, {c.id for c in alive})
+        engine.on_started = self._health.watch
         engine.on_exit = self.exited
         engine.on_exec_exit = self.exec_exited
         engine.on_shim_lost = self._shim_lost
@@ -50,6 +53,9 @@ class Supervisor:
                 await self.exited(message)
         for container in engine.containers.all():
             await self._settle(container, running=container in alive)
+        for container in alive:
+            if container.status.is_alive():
+                self._health.watch(container)
 
     def _adopt(self) -> list[Container]:
         """Those whose process the shim holds, be it alive or with its exit not yet recorded."""

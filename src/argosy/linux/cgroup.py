@@ -22,6 +22,13 @@ _ROOT = "/sys/fs/cgroup"
 # The v1 controllers that a container gets a group in, when they are mounted.
 _WANTED = ("memory", "cpu", "cpuacct", "cpuset", "pids", "devices", "freezer", "blkio")
 _CHARACTER, _BLOCK = "c", "b"
+# runtime-spec's name, v2's word in io.max, and v1's file behind "blkio.throttle.".
+_THROTTLES = (
+    ("throttleReadBpsDevice", "rbps", "read_bps_device"),
+    ("throttleWriteBpsDevice", "wbps", "write_bps_device"),
+    ("throttleReadIOPSDevice", "riops", "read_iops_device"),
+    ("throttleWriteIOPSDevice", "wiops", "write_iops_device"),
+)
 
 
 class Setting(NamedTuple):
@@ -307,13 +314,19 @@ def _v1_settings(resources: dict[str, Any]) -> list[Setting]:
         ("shares", "cpu.shares"),
         ("period", "cpu.cfs_period_us"),
         ("quota", "cpu.cfs_quota_us"),
+        ("realtimePeriod", "cpu.rt_period_us"),
+        ("realtimeRuntime", "cpu.rt_runtime_us"),
     ):
         if cpu.get(key) is not None:
             settings.append(Setting("cpu", file, str(cpu[key])))
     settings += _common_settings(resources)
-    weight = resources.get("blockIO", {}).get("weight")
-    if weight:
-        settings.append(Setting("blkio", "blkio.weight", str(weight), required=False))
+    block = resources.get("blockIO", {})
+    if block.get("weight"):
+        settings.append(Setting("blkio", "blkio.weight", str(block["weight"]), required=False))
+    for key, _, file in _THROTTLES:
+        for device in block.get(key, []):
+            value = f"{device['major']}:{device['minor']} {device['rate']}"
+            settings.append(Setting("blkio", f"blkio.throttle.{file}", value))
     return settings
 
 
@@ -344,9 +357,13 @@ def _v2_settings(resources: dict[str, Any]) -> list[Setting]:
             Setting("cpu", "cpu.max", f"{'max' if quota < 0 else quota} {cpu.get('period') or 100000}")
         )
     settings += _common_settings(resources)
-    weight = resources.get("blockIO", {}).get("weight")
-    if weight:
-        settings.append(Setting("io", "io.weight", str(weight), required=False))
+    block = resources.get("blockIO", {})
+    if block.get("weight"):
+        settings.append(Setting("io", "io.weight", str(block["weight"]), required=False))
+    for key, word, _ in _THROTTLES:
+        for device in block.get(key, []):
+            value = f"{device['major']}:{device['minor']} {word}={device['rate']}"
+            settings.append(Setting("io", "io.max", value))
     return settings
 
 

@@ -242,6 +242,19 @@ class Health(msgspec.Struct, rename="pascal"):
     log: list[dict[str, Any]] = []
 
 
+class HealthResult(msgspec.Struct, rename="pascal"):
+    start: str
+    end: str
+    exit_code: int
+    output: str
+
+
+class HealthReport(msgspec.Struct, rename="pascal"):
+    status: str
+    failing_streak: int
+    log: list[HealthResult]
+
+
 class StateReport(msgspec.Struct, rename="pascal"):
     status: str
     running: bool
@@ -254,6 +267,7 @@ class StateReport(msgspec.Struct, rename="pascal"):
     error: str
     started_at: str
     finished_at: str
+    health: HealthReport | UnsetType = UNSET
 
 
 class MountPoint(msgspec.Struct, rename="pascal"):

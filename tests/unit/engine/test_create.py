@@ -138,7 +138,6 @@ def test_nothing_is_masked_for_the_privileged_or_on_request() -> None:
         ({"pid_mode": "x"}, "invalid PID mode: x"),
         ({"ipc_mode": "x"}, "invalid IPC mode: x"),
         ({"uts_mode": "x"}, "invalid UTS mode: x"),
-        ({"security_opt": ["magic=1"]}, "invalid --security-opt: 'magic=1'"),
         ({"extra_hosts": ["x"]}, 'bad format for add-host: "x"'),
         (
             {"auto_remove": True, "restart_policy": RestartPolicy("always")},
