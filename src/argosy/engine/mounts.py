@@ -36,7 +36,7 @@ def plan(
     image_volumes: list[str],
     inherited: Iterable[MountPoint] = (),
 ) -> list[Planned]:
-    """`inherited` are those of other containers, which give way. Raises InvalidParameter in Docker's words."""
+    """`inherited` are other containers', and give way. Raises InvalidParameter in Docker's words."""
     tmpfs = set(tmpfs_mounts(host))
     planned = {each.destination: _inherited(each) for each in inherited if each.destination not in tmpfs}
     own: set[str] = set()
