@@ -43,10 +43,9 @@ def image(engine: LocalEngine) -> Iterator[str]:
     ).stdout
     found = engine.ok("import", "-c", f"LABEL of={os.urandom(4).hex()}", "-", "own", stdin=tar)
     yield found
-    left = engine.ok("images", "-q", "--no-trunc", "--filter", "reference=own").split()
-    left += engine.ok("images", "-q", "--no-trunc", "--filter", "reference=127.0.0.1*/*").split()
-    for each in dict.fromkeys(left):
-        engine.argosy("rmi", "-f", each)
+    for name in engine.ok("images", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}").splitlines():
+        if name.startswith(("own:", "127.0.0.1:")):
+            engine.argosy("rmi", "-f", name.split()[1])
 
 
 @pytest.mark.parametrize("client", ["argosy", "docker"])

@@ -80,7 +80,7 @@ class Supervisor:
         """Remove what belongs to no container: snapshots, directories, bundles, cgroups."""
         engine = self._engine
         known = {container.id for container in engine.containers.all()}
-        engine.images.recover(known)
+        engine.images.recover(known, running=bool(alive))
         for parent in (engine.settings.containers, engine.settings.bundles):
             for entry in os.listdir(parent):
                 if entry not in (known if parent == engine.settings.containers else alive):

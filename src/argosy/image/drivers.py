@@ -12,6 +12,7 @@ from argosy.image.erofs_holder import DetachedLayers, LoopLayers
 from argosy.image.erofs_write import write_index
 from argosy.image.layer_tree import Directory
 from argosy.image.overlay import OverlaySnapshotter
+from argosy.image.remove_tree import remove_tree
 from argosy.image.snapshot import Mount, Snapshotter
 from argosy.linux import mount
 from argosy.linux.namespaces import CLONE_NEWNS, unshare
@@ -53,6 +54,18 @@ def choose_snapshotter(root: str, content: ContentStore, wanted: str = "") -> Ch
             hint=f"Linux 6.4 and up can. Until then: --storage-driver {OVERLAY}",
         )
     return Choice(OverlaySnapshotter(root), reason)
+
+
+def remove_leftovers(root: str, snapshotter: Snapshotter) -> None:
+    """What the other driver left when this one was chosen in its place. Not while a container runs that
+    was started with it: its root may be made of just that."""
+    names: tuple[str, ...] = ("snapshots/erofs",)
+    if snapshotter.driver == EROFS:
+        names = ("snapshots/committed", "snapshots/staging", "l")
+    for name in names:
+        path = os.path.join(root, name)
+        if os.path.isdir(path):
+            remove_tree(path)
 
 
 def _try(holder: Holder, place: str) -> str | None:

@@ -19,7 +19,7 @@ from argosy.image.content import ContentStore
 from argosy.image.create import NewImage, Registrar
 from argosy.image.credentials import Credentials
 from argosy.image.delete import Deletion, no_such_image
-from argosy.image.drivers import choose_snapshotter
+from argosy.image.drivers import choose_snapshotter, remove_leftovers
 from argosy.image.gc import Collected, Collector, Roots
 from argosy.image.layers import Layers
 from argosy.image.leases import Lease, Leases
@@ -72,6 +72,7 @@ class Images:
         are asked before Docker Hub. `in_use` must not call back. Raises InvalidParameter.
         """
         os.makedirs(root, mode=0o711, exist_ok=True)
+        self._root = root
         self._content = ContentStore(root)
         self._content.clean()
         if snapshotter is None:
@@ -358,8 +359,13 @@ class Images:
         """Delete what nothing needs."""
         return self._collector.collect()
 
-    def recover(self, active_keys: set[str]) -> None:
-        """Once at the start: remove roots of containers that are gone, and put back what a power cut took."""
+    def recover(self, active_keys: set[str], *, running: bool = False) -> None:
+        """Once at the start: remove roots of containers that are gone, and put back what a power cut took.
+
+        `running`: some container runs, on layers that another snapshotter may have laid.
+        """
+        if not running:
+            remove_leftovers(self._root, self._snapshotter)
         for info in [*self._snapshotter.walk()]:
             if not info.committed and info.id not in active_keys:
                 self._snapshotter.remove(info.id)

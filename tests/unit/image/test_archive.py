@@ -16,7 +16,7 @@ from argosy.database import Database
 from argosy.errors import InvalidParameter, NotFound
 from argosy.image import Images
 from argosy.image.content import DigestMismatch
-from image_store import unfinished
+from image_store import bytes_on_disk, unfinished
 
 from .samples import configuration, docker_archive, info, layer, oci_layout, sha256, tar_of
 
@@ -253,4 +253,23 @@ def test_snapshots_that_a_power_cut_took_are_made_again(
     chain = again.resolve(image).chain_id
     assert chain is not None
     assert again.snapshotter.exists(chain)
+    again.close()
+
+
+def test_what_another_snapshotter_left_goes_when_nothing_runs(
+    images: Images, database: Database, tmp_path: Path
+) -> None:
+    (image,) = load(images, docker_archive(BASE, TOP, tags=["app:1"]))
+    size = images.inspect("app:1").size
+    images.close()
+    other = "overlay" if images.snapshotter.driver == "erofs" else "erofs"
+    again = Images(os.fspath(tmp_path / "root"), database, storage_driver=other)
+    again.recover(set(), running=True)
+    both = bytes_on_disk(tmp_path / "root")
+    again.close()
+    again = Images(os.fspath(tmp_path / "root"), database, storage_driver=other)
+    again.recover(set())
+    assert bytes_on_disk(tmp_path / "root") == again.layers_size() < both
+    assert again.inspect("app:1").size not in (0, size)
+    assert again.snapshotter.exists(again.resolve(image).chain_id or "")
     again.close()
