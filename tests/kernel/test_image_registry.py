@@ -21,8 +21,10 @@ from argosy.errors import NotFound
 from argosy.image import Images, tarwrite
 from argosy.image import digest as digests
 from argosy.image.tar import REGULAR, padding
+from argosy.image.transport import Transport, TransportError, release
 from argosy.spec import oci_image
 from image_store import unfinished
+from registry_fixture import make_certificates, registry_server
 
 pytestmark = pytest.mark.root
 
@@ -193,3 +195,27 @@ def _require_sound(root: str) -> None:
     assert unfinished(root) == []
     images.close()
     database.close()
+
+
+def test_a_registry_that_wants_a_certificate_gets_the_one_kept_for_it(tmp_path: Path) -> None:
+    make_certificates(tmp_path)
+    with registry_server(tmp_path, certificates=tmp_path, clients=True) as address:
+        url = f"https://{address}/v2/"
+        own = tmp_path / "certs.d" / address
+        own.mkdir(parents=True)
+        for names, expected in (
+            ((), "failed to verify certificate"),
+            (("ca.crt",), "certificate required"),
+            (("ca.crt", "client.cert", "client.key"), ""),
+        ):
+            for name in names:
+                shutil.copy(tmp_path / name, own)
+            transport = Transport(os.fspath(tmp_path / "certs.d"))
+            if expected:
+                with pytest.raises(TransportError, match=expected):
+                    transport.request("GET", url, {})
+            else:
+                response = transport.request("GET", url, {})
+                assert response.status == 200
+                release(response)
+            transport.close()

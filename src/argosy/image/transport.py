@@ -171,5 +171,8 @@ def _reason(error: BaseException, url: str) -> str:
     if isinstance(error, SSLError):
         if "WRONG_VERSION_NUMBER" in str(error) or "record layer failure" in str(error).lower():
             return "http: server gave HTTP response to HTTPS client"
+        if "ALERT_BAD_CERTIFICATE" in str(error) or "CERTIFICATE_REQUIRED" in str(error):
+            place = f"{CERTIFICATES}/{host}/"
+            return f"remote error: tls: certificate required: put client.cert and client.key into {place}"
         return f"tls: failed to verify certificate: {error}"
     return str(error)
