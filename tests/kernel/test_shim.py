@@ -78,6 +78,16 @@ def test_a_process_that_is_gone_takes_no_signal(shim: ShimClient) -> None:
     assert refused.value.kind == "missing"
 
 
+def test_an_end_that_is_not_released_yet_takes_no_signal_nor_does_who_came_after(shim: ShimClient) -> None:
+    shim.start("c", "true")
+    shim.exit_of("c", release=False)
+    shim.start("d", "sleep", "60")
+    with pytest.raises(Refused, match="the process has ended") as refused:
+        shim.signal("c", signal.SIGKILL)
+    assert refused.value.kind == "missing"
+    shim.signal("d", signal.SIGTERM)
+
+
 def test_an_end_is_told_at_every_hello_until_it_is_released(shim: ShimClient) -> None:
     pid = shim.start("c", "sh", "-c", "exit 3")
     assert shim.exit_of("c", release=False)["status"] == 3

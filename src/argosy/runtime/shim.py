@@ -279,6 +279,9 @@ class Shim:
 
     def signal(self, _: Connection, request: dict[str, Any], __: list[int]) -> dict[str, Any]:
         running = self._find((request["id"], request.get("exec", "")))
+        if running.exit:
+            # Its pidfd is closed: the number may by now be another process's.
+            raise Refusal("the process has ended", "missing")
         try:
             signal.pidfd_send_signal(running.pidfd, request["signal"])
         except ProcessLookupError:
