@@ -3,12 +3,14 @@
 import contextlib
 import http.client
 import json
+import select
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -20,9 +22,17 @@ _HTPASSWD = "anna:$2b$04$J5RhQ19E1Hm9TpHzramER.1yx26fPWVMZVOjvnouqiMdKihXGF5UG\n
 
 @contextlib.contextmanager
 def registry_server(
-    directory: Path, *, users: bool = False, certificates: Path | None = None, clients: bool = False
+    directory: Path,
+    *,
+    users: bool = False,
+    certificates: Path | None = None,
+    clients: bool = False,
+    inside: Sequence[str] = (),
 ) -> Iterator[str]:
-    """Its address. `users`: only they may do anything. `certificates`: with TLS; `clients` need theirs."""
+    """Its address. `users`: only they may do anything. `certificates`: with TLS; `clients` need theirs.
+
+    `inside` is a command that runs another one where the registry is to be.
+    """
     server = shutil.which("docker-registry")
     assert server, "these tests need docker-registry: install it"
     with socket.socket() as probe:
@@ -51,21 +61,24 @@ def registry_server(
     path = directory / "registry.yml"
     path.write_text(json.dumps(config))
     with open(directory / "registry.log", "wb") as log:
-        process = subprocess.Popen([server, "serve", str(path)], stdout=log, stderr=log)
+        process = subprocess.Popen([*inside, server, "serve", str(path)], stdout=log, stderr=log)
     try:
-        _await(address, process)
+        _await(address, process, inside)
         yield address
     finally:
         process.terminate()
         process.wait(10)
 
 
-def _await(address: str, process: subprocess.Popen[bytes]) -> None:
+_CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2]))).close()"
+
+
+def _await(address: str, process: subprocess.Popen[bytes], inside: Sequence[str]) -> None:
     host, _, port = address.rpartition(":")
-    for _ in range(500):
-        with socket.socket() as probe:
-            if probe.connect_ex((host, int(port))) == 0:
-                return
+    probe = [*inside, sys.executable, "-c", _CONNECT, host, port]
+    for _ in range(100):
+        if subprocess.run(probe, capture_output=True, check=False).returncode == 0:
+            return
         assert process.poll() is None, "the registry does not start"
         time.sleep(0.02)
     raise TimeoutError("the registry does not answer")
@@ -179,3 +192,46 @@ def refuse(handler: BaseHTTPRequestHandler, status: int, **headers: str) -> bool
     handler.send_header("Content-Length", "0")
     handler.end_headers()
     return True
+
+
+@contextlib.contextmanager
+def tunnel(target: str, lines: list[str]) -> Iterator[str]:
+    """A proxy that takes every CONNECT to `target`, whatever it was asked for; `lines` are what it was."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    threads: list[threading.Thread] = []
+
+    def serve(client: socket.socket) -> None:
+        head = b""
+        host, _, port = target.rpartition(":")
+        with (
+            contextlib.suppress(OSError),
+            client,
+            socket.create_connection((host, int(port))) as upstream,
+        ):
+            while b"\r\n\r\n" not in head:
+                head += client.recv(4096)
+            lines.append(head.decode().splitlines()[0])
+            client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            while ready := select.select([client, upstream], [], [])[0]:
+                data = ready[0].recv(65536)
+                if not data:
+                    return
+                (upstream if ready[0] is client else client).sendall(data)
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                thread = threading.Thread(target=serve, args=(listener.accept()[0],))
+                thread.start()
+                threads.append(thread)
+
+    accepting = threading.Thread(target=accept)
+    accepting.start()
+    try:
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        accepting.join()
+        listener.close()
+        for thread in threads:
+            thread.join()

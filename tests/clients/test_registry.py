@@ -99,6 +99,33 @@ def test_all_tags_go_at_once(engine: LocalEngine, registry: str, image: str) -> 
     assert engine.ok("push", "-q", f"{registry}/app:1") == f"{registry}/app:1"
 
 
+@pytest.mark.parametrize("client", ["argosy", "docker"])
+def test_all_tags_come_at_once(engine: LocalEngine, registry: str, image: str, client: str) -> None:
+    run = engine.argosy if client == "argosy" else engine.docker
+    for tag in ("1", "2"):
+        engine.ok("tag", "own", f"{registry}/app:{tag}")
+    engine.ok("push", "-a", f"{registry}/app")
+    engine.ok("rmi", "-f", image)
+    answer = run("pull", "-a", f"{registry}/app")
+    assert answer.code == 0, answer.stderr
+    assert f"Status: Downloaded newer image for {registry}/app" in answer.stdout.splitlines()
+    assert set(engine.ok("images", "--format", "{{.Tag}}", f"{registry}/app").split()) == {"1", "2"}
+
+
+def test_the_platform_of_a_push_must_be_the_images(engine: LocalEngine, registry: str, image: str) -> None:
+    name = f"{registry}/app:1"
+    engine.ok("tag", "own", name)
+    for run in (engine.argosy, engine.docker):
+        answer = run("push", "--platform", "linux/s390x", name)
+        assert answer.code == 1
+        assert "Using --platform pushes only the specified platform manifest" in answer.stdout
+        assert (
+            f"Error response from daemon: image with reference {name} was found but its platform "
+            "(linux/amd64) does not match the specified platform (linux/s390x)"
+        ) in answer.stderr
+        assert run("push", "--platform", "linux/amd64", name).code == 0
+
+
 def test_what_is_not_here_cannot_be_pushed(engine: LocalEngine, registry: str, image: str) -> None:
     answer = engine.argosy("push", f"{registry}/absent")
     assert answer.code == 1
@@ -113,6 +140,7 @@ def test_a_registry_with_users_wants_a_login(engine: LocalEngine, tmp_path: Path
         engine.ok("tag", "own", name)
         refused = engine.argosy("push", name)
         assert refused.code == 1
+        assert refused.stderr.startswith("no basic auth credentials\n")
         assert f"argosy login {registry}" in refused.stderr
         wrong = engine.argosy("login", "-u", USER, "--password-stdin", registry, stdin=b"wrong\n")
         assert wrong.code == 1
@@ -174,6 +202,16 @@ def test_a_registry_behind_tls_is_spoken_to(engine: LocalEngine, tmp_path: Path,
         engine.ok("pull", f"{registry}/app:1")
 
 
+_TAR_OF_STDIN = """
+import io, sys, tarfile
+data = sys.stdin.buffer.read()
+with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as tar:
+    member = tarfile.TarInfo("data")
+    member.size = len(data)
+    tar.addfile(member, io.BytesIO(data))
+"""
+
+
 def _first(times: int, method: str, act: object) -> object:
     """Meddle with the first requests of a method."""
     left = [times]
@@ -226,6 +264,37 @@ def test_a_registry_that_is_always_busy_is_given_up(
     assert answer.code == 1
     assert "500" in answer.stderr
     assert meddler.count("PATCH") == 5
+
+
+def test_a_registry_that_takes_no_pieces_is_given_the_layer_whole(
+    engine: LocalEngine, meddler: Meddler
+) -> None:
+    """The refusal comes after some of it has been sent."""
+    meddler.meddle = lambda handler: handler.command == "PATCH" and refuse(handler, 405)
+    name = f"{meddler.address}/app:1"
+    data = b"x" * 512 + os.urandom(5 << 20)
+    tar = subprocess.run(["python3", "-c", _TAR_OF_STDIN], input=data, check=True, capture_output=True).stdout
+    image = engine.ok("import", "-", name, stdin=tar)
+    engine.ok("push", name)
+    assert meddler.count("PATCH") == 1
+    engine.ok("rmi", "-f", image)
+    engine.ok("pull", name)
+    assert engine.ok("image", "inspect", "--format", "{{.Id}}", name) == image
+    engine.ok("rmi", "-f", image)
+
+
+def test_a_mirror_stands_in_for_docker_hub(own_engine: LocalEngine, meddler: Meddler) -> None:
+    own_engine.ok("tag", "busybox", f"{meddler.address}/library/mirrored:1")
+    own_engine.ok("push", f"{meddler.address}/library/mirrored:1")
+    meddler.requests.clear()
+    own_engine.stop()
+    own_engine.start(
+        f"--registry-mirror=http://{meddler.address}", "--max-concurrent-downloads=1", "--no-proxy=*"
+    )
+    answer = own_engine.docker("pull", "mirrored:1")
+    assert answer.code == 0, answer.stderr
+    assert "Status: Downloaded newer image for mirrored:1" in answer.stdout
+    assert meddler.count("GET /v2/library/mirrored/manifests/1") == 1
 
 
 def test_a_limit_of_the_registry_is_told_with_the_way_out(
@@ -308,10 +377,18 @@ def test_an_index_is_made_of_images_at_a_registry(engine: LocalEngine, registry:
         {"architecture": "amd64", "os": "linux"},
         {"architecture": "arm64", "os": "linux", "variant": "v8"},
     ]
-    digest = engine.ok("manifest", "push", "--purge", index)
+    bogus = engine.argosy("manifest", "annotate", index, second, "--arch", "bogus")
+    assert bogus.stderr == "manifest entry for image has unsupported os/arch combination: /bogus\n"
+    *brought, digest = engine.ok("manifest", "push", "--purge", index).splitlines()
+    assert [line.split("@")[0] for line in brought] == [f"Pushed ref {registry}/app"]
     assert engine.argosy("manifest", "rm", index).code == 1
     # Now it is the registry's, and both clients read it.
+    for words in ((index,), ("-v", index)):
+        ours = engine.ok("manifest", "inspect", *words)
+        assert ours + "\n" == engine.docker("manifest", "inspect", "--insecure", *words).stdout
     assert json.loads(engine.ok("manifest", "inspect", index)) == shown
+    absent = engine.argosy("manifest", "inspect", f"{registry}/app:no")
+    assert (absent.code, absent.stderr) == (1, f"no such manifest: {registry}/app:no\n")
     engine.ok("rmi", "-f", image)
     engine.ok("pull", index)
     assert engine.ok("image", "inspect", "--format", '{{join .RepoDigests " "}}', index).endswith(digest)

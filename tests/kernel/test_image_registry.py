@@ -17,14 +17,14 @@ from typing import Any
 import pytest
 
 from argosy.database import Database
-from argosy.errors import NotFound
+from argosy.errors import ArgosyError, NotFound
 from argosy.image import Images, tarwrite
 from argosy.image import digest as digests
 from argosy.image.tar import REGULAR, padding
 from argosy.image.transport import Transport, TransportError, release
 from argosy.spec import oci_image
 from image_store import unfinished
-from registry_fixture import make_certificates, registry_server
+from registry_fixture import make_certificates, registry_server, tunnel
 
 pytestmark = pytest.mark.root
 
@@ -149,6 +149,22 @@ def test_what_is_pulled_is_saved_and_loaded_bit_by_bit(source: Images, images: I
     assert outputs[0].getvalue() == outputs[1].getvalue()
 
 
+def test_a_client_that_goes_away_ends_the_push(source: Images, registry: str) -> None:
+    source.import_(io.BytesIO(_tree(os.urandom(1000)).getvalue()), repository=f"{registry}/app")
+    said: list[str] = []
+
+    def gone(message: dict[str, Any]) -> None:
+        said.append(message["status"])
+        if message["status"] == "Pushing":
+            raise BrokenPipeError
+
+    began = time.monotonic()
+    with pytest.raises(ArgosyError, match="context canceled"):
+        source.push(f"{registry}/app", tag="latest", progress=gone)
+    assert said.count("Pushing") == 1
+    assert time.monotonic() - began < 5
+
+
 VICTIM = """
 import sys
 from argosy.database import Database
@@ -210,7 +226,7 @@ def test_a_registry_that_wants_a_certificate_gets_the_one_kept_for_it(tmp_path: 
         ):
             for name in names:
                 shutil.copy(tmp_path / name, own)
-            transport = Transport(os.fspath(tmp_path / "certs.d"))
+            transport = Transport([os.fspath(tmp_path / "absent"), os.fspath(tmp_path / "certs.d")])
             if expected:
                 with pytest.raises(TransportError, match=expected):
                     transport.request("GET", url, {})
@@ -219,3 +235,22 @@ def test_a_registry_that_wants_a_certificate_gets_the_one_kept_for_it(tmp_path: 
                 assert response.status == 200
                 release(response)
             transport.close()
+
+
+@pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
+def test_a_proxy_is_led_through_to_a_registry_behind_tls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_certificates(tmp_path)
+    lines: list[str] = []
+    with registry_server(tmp_path, certificates=tmp_path) as address, tunnel(address, lines) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy)
+        monkeypatch.setenv("NO_PROXY", "elsewhere.example")
+        transport = Transport([])
+        with pytest.raises(TransportError, match="failed to verify certificate"):
+            transport.request("GET", "https://registry.example/v2/", {})
+        response = transport.request("GET", "https://registry.example/v2/", {}, insecure=True)
+        assert response.status == 200
+        release(response)
+        transport.close()
+    assert [line.rpartition(" ")[0] for line in lines] == ["CONNECT registry.example:443"] * 2

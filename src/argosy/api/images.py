@@ -6,12 +6,15 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from argosy.api.body import BodySink
 from argosy.api.http import Request, Response, Stream, document
 from argosy.api.router import Router
 from argosy.engine.core import Engine
 from argosy.errors import InvalidParameter, NotImplementedYet
-from argosy.image import Credentials
+from argosy.image import Credentials, parse_reference
+from argosy.spec.oci_image import Platform
 
 _TAR = "application/x-tar"
 
@@ -87,24 +90,25 @@ class ImageRoutes:
         if not name:
             raise InvalidParameter("invalid reference format")
         credentials = Credentials.from_header(request.headers.get("x-registry-auth", ""))
-        reply = _Reply(request)
-        await reply.run(
-            self._engine,
-            lambda report: self._images.pull(
-                name,
-                tag=request.query.get("tag", ""),
-                platform=request.query.get("platform") or None,
-                credentials=credentials,
-                progress=report,
-            ),
-        )
+        tag, platform = request.query.get("tag", ""), request.query.get("platform") or None
+
+        def work(report: Callable[[dict[str, Any]], object]) -> None:
+            if tag or parse_reference(name).with_default_tag() == parse_reference(name):
+                self._images.pull(name, tag=tag, platform=platform, credentials=credentials, progress=report)
+            else:
+                self._images.pull_all_tags(name, platform=platform, credentials=credentials, progress=report)
+
+        await _Reply(request).run(self._engine, work)
 
     async def push(self, request: Request) -> None:
         credentials = Credentials.from_header(request.headers.get("x-registry-auth", ""))
         name, tag = request.parameters["name"], request.query.get("tag", "")
+        platform = _platform(request.query.get("platform", ""))
         await _Reply(request).run(
             self._engine,
-            lambda report: self._images.push(name, tag=tag, credentials=credentials, progress=report),
+            lambda report: self._images.push(
+                name, tag=tag, platform=platform, credentials=credentials, progress=report
+            ),
         )
 
     async def _import(self, request: Request, source: str) -> None:
@@ -153,6 +157,16 @@ class ImageRoutes:
         with contextlib.closing(sink):
             self._images.save(names, sink.write, sink.write_file)
             sink.flush()
+
+
+def _platform(text: str) -> Platform | None:
+    """The JSON of newer calls. Raises InvalidParameter."""
+    if not text:
+        return None
+    try:
+        return msgspec.json.decode(text, type=Platform)
+    except msgspec.DecodeError as error:
+        raise InvalidParameter(f"failed to parse platform: {error}") from None
 
 
 class _Reply:

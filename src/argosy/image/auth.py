@@ -16,8 +16,9 @@ from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
-from argosy.errors import ArgosyError
+from argosy.errors import ArgosyError, InvalidParameter
 from argosy.image.credentials import Credentials
+from argosy.image.document import decode_document
 from argosy.image.transport import Response, Transport, release
 
 _SCHEME = re.compile(r"\s*([A-Za-z0-9!#$%&'*+.^_`|~-]+)(?:\s+|\Z)")
@@ -180,14 +181,15 @@ def _basic(credentials: Credentials) -> str:
 def _decoded(response: Response) -> _TokenAnswer:
     data = response.read(_TOKEN_LIMIT)
     try:
-        if response.status != 200:
-            failure = msgspec.json.decode(data, type=_ErrorAnswer) if data else _ErrorAnswer()
-            text = failure.details or failure.message
-            if response.status in (401, 403):
-                raise AuthError(f"unauthorized: {text or 'authentication required'}")
-            raise AuthError(f"token service answered {response.status} {response.reason}: {text}")
-        return msgspec.json.decode(data, type=_TokenAnswer)
-    except msgspec.DecodeError:
-        if response.status in (401, 403):
-            raise AuthError("unauthorized: authentication required") from None
-        raise AuthError(f"unable to decode token response (status {response.status})") from None
+        if response.status == 200:
+            return decode_document(data, _TokenAnswer, "token")
+        failure = decode_document(data or b"{}", _ErrorAnswer, "token")
+    except InvalidParameter as error:
+        if response.status not in (401, 403):
+            text = f"unable to decode token response (status {response.status}): {error.message}"
+            raise AuthError(text) from None
+        failure = _ErrorAnswer()
+    text = failure.details or failure.message
+    if response.status in (401, 403):
+        raise AuthError(f"unauthorized: {text or 'authentication required'}")
+    raise AuthError(f"token service answered {response.status} {response.reason}: {text}")

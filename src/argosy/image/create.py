@@ -8,15 +8,14 @@ never an image without its content.
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
 
 from argosy import __version__
-from argosy.errors import InvalidParameter
 from argosy.image import digest as digests
 from argosy.image.catalog import Catalog
 from argosy.image.content import ContentStore
+from argosy.image.document import decode_document
 from argosy.image.layers import Layers, ReceivedLayer
 from argosy.image.leases import Lease
 from argosy.image.platforms import host_platform
@@ -42,14 +41,6 @@ class NewImage:
     author: str = ""
     comment: str = ""
     created_by: str = ""
-
-
-def decode_document(data: bytes, kind: type[Any], what: str) -> Any:
-    """Somebody else's JSON as one of `spec.oci_image`'s structs. Raises InvalidParameter."""
-    try:
-        return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidParameter(f"invalid {what}: {error}") from None
 
 
 class Registrar:

@@ -18,8 +18,9 @@ from argosy.errors import InvalidParameter
 from argosy.image import digest as digests
 from argosy.image.catalog import Catalog
 from argosy.image.content import ContentStore
-from argosy.image.create import Registrar, decode_document
+from argosy.image.create import Registrar
 from argosy.image.decompress import Prefixed, compression_of, open_decompressed
+from argosy.image.document import decode_document
 from argosy.image.layers import Layers, ReceivedLayer
 from argosy.image.leases import Lease
 from argosy.image.platforms import choose, format_platform, host_platform

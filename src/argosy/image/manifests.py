@@ -2,10 +2,10 @@
 
 from argosy.errors import ArgosyError, InvalidParameter
 from argosy.image import digest as digests
-from argosy.image.create import decode_document
 from argosy.image.credentials import Credentials
+from argosy.image.document import decode_document
 from argosy.image.reference import DEFAULT_TAG, Reference
-from argosy.image.registry import FetchedManifest, Registries, RegistryError, Repository, translated
+from argosy.image.registry import FetchedManifest, Registries, Repository, first_answer
 from argosy.image.transport import release
 from argosy.image.upload import has_blob, mount_blob, put_manifest
 from argosy.spec import oci_image
@@ -17,16 +17,7 @@ _DOCUMENT_LIMIT = 8 << 20
 def fetch(registries: Registries, reference: Reference, credentials: Credentials) -> FetchedManifest:
     """What a tag or digest names. Raises NotFound, RegistryError, TransportError."""
     asked = reference.digest or reference.tag or DEFAULT_TAG
-    for repository in registries.repositories(reference, credentials):
-        try:
-            return repository.manifest(asked)
-        except RegistryError as error:
-            if not repository.is_mirror:
-                raise translated(error, reference) from error
-        except ArgosyError:
-            if not repository.is_mirror:
-                raise
-    raise AssertionError("there is always a registry after the mirrors")
+    return first_answer(registries, reference, credentials, lambda each: each.manifest(asked))
 
 
 def platforms(

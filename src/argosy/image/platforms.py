@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 
 from argosy.errors import InvalidParameter
-from argosy.spec.oci_image import Descriptor, Platform
+from argosy.spec.oci_image import Descriptor, Image, Platform
 
 _ARCHITECTURES = {
     "x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "i386": "386", "i686": "386",
@@ -57,6 +57,17 @@ def normalized(platform: Platform) -> Platform:
     if architecture == "arm" and not variant:
         variant = "v7"
     return Platform(architecture=architecture, os=platform.os, variant=variant)
+
+
+def mismatch(name: str, image: Image, wanted: Platform) -> str:
+    """What Docker says of an image that is for another platform than `wanted`; empty if it is for that."""
+    actual = normalized(Platform(architecture=image.architecture, os=image.os, variant=image.variant))
+    if (actual.os, actual.architecture) == (wanted.os, wanted.architecture):
+        return ""
+    return (
+        f"image with reference {name} was found but its platform ({format_platform(actual)}) "
+        f"does not match the specified platform ({format_platform(wanted)})"
+    )
 
 
 def choose(descriptors: Sequence[Descriptor], wanted: Platform) -> Descriptor | None:

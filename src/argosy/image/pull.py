@@ -3,7 +3,7 @@
     reference → manifest, through an index if there is one → configuration → layers → image
 
 The configuration names the layers' diff IDs, so what is here already is not fetched. Layers are fetched
-three at a time, whoever pulls, each one hashed, inflated, stored and staged while it comes; they are
+some at a time, whoever pulls, each one hashed, inflated, stored and staged while it comes; they are
 laid on one another in their order as they get ready. What was fetched before a failure stays until the
 next collection, so that a second try goes on where the first stopped.
 """
@@ -14,16 +14,17 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from argosy.errors import ArgosyError, InvalidParameter, NotFound
+from argosy.errors import InvalidParameter, NotFound
 from argosy.image import digest as digests
 from argosy.image.catalog import Catalog
 from argosy.image.content import ContentStore, DigestMismatch
-from argosy.image.create import Registrar, decode_document
+from argosy.image.create import Registrar
 from argosy.image.credentials import Credentials
+from argosy.image.document import decode_document
 from argosy.image.fetch import BlobSource
 from argosy.image.layers import Layers, ReceivedLayer
 from argosy.image.leases import Lease
-from argosy.image.platforms import choose, format_platform, host_platform, normalized
+from argosy.image.platforms import choose, format_platform, host_platform, mismatch
 from argosy.image.progress import Meter, Metered, Progress
 from argosy.image.record import ImageRecord
 from argosy.image.reference import DEFAULT_TAG, Reference
@@ -33,13 +34,13 @@ from argosy.image.registry import (
     Registries,
     RegistryError,
     Repository,
+    first_answer,
     translated,
 )
-from argosy.image.transport import Response
+from argosy.image.transport import Response, TransportError
 from argosy.spec import oci_image
 from argosy.spec.oci_image import INDEXES, Descriptor, Platform
 
-_AT_A_TIME = 3
 _NESTING_LIMIT = 4
 _SHORT = 12
 # What images' configurations are called; registries of other things name theirs otherwise.
@@ -73,13 +74,15 @@ class Puller:
         layers: Layers,
         registrar: Registrar,
         registries: Registries,
+        at_a_time: int,
     ) -> None:
         self._catalog = catalog
         self._content = content
         self._layers = layers
         self._registrar = registrar
         self._registries = registries
-        self._fetchers = ThreadPoolExecutor(_AT_A_TIME, thread_name_prefix="fetch")
+        self._fetchers = ThreadPoolExecutor(at_a_time, thread_name_prefix="fetch")
+        self._at_a_time = at_a_time
         self._lock = threading.Lock()
         self._fetching: dict[str, threading.Lock] = {}
 
@@ -95,6 +98,37 @@ class Puller:
         lease: Lease,
     ) -> ImageRecord:
         """Raises NotFound, InvalidParameter, DigestMismatch, RegistryError, TransportError."""
+        record, is_new = self._pull(reference, platform, credentials, progress, lease)
+        _tell_outcome(progress, is_new, reference)
+        if platform is not None:
+            _warn_of_platform(progress, record, platform, reference)
+        return record
+
+    def pull_all(
+        self,
+        repository: Reference,
+        platform: Platform | None,
+        credentials: Credentials,
+        progress: Progress,
+        lease: Lease,
+    ) -> list[ImageRecord]:
+        """Every tag of a repository. Those before a failure stay."""
+        tags = self._tags(repository, credentials)
+        pulled = [
+            self._pull(repository.with_tag(tag), platform, credentials, progress, lease) for tag in tags
+        ]
+        _tell_outcome(progress, any(is_new for _, is_new in pulled), repository)
+        return [record for record, _ in pulled]
+
+    def _pull(
+        self,
+        reference: Reference,
+        platform: Platform | None,
+        credentials: Credentials,
+        progress: Progress,
+        lease: Lease,
+    ) -> tuple[ImageRecord, bool]:
+        """The image, and whether the reference pointed elsewhere before."""
         asked = reference.digest or reference.tag or DEFAULT_TAG
         repository, manifest = self._find(reference, asked, credentials)
         progress.status(f"Pulling from {reference.path}", asked)
@@ -102,28 +136,24 @@ class Puller:
         try:
             document = self._document(repository, manifest, platform or host_platform(), 0)
             call = _Pull(repository, progress, lease)
-            configuration = self._configuration(call, document, reference, platform)
-            record = self._fetch(call, document, configuration, reference, top)
+            configuration = self._configuration(call, document)
+            pulled = self._fetch(call, document, configuration, reference, top)
         except RegistryError as error:
             raise translated(error, reference) from error
-        return record
+        return pulled
 
     # Documents
 
     def _find(
         self, reference: Reference, asked: str, credentials: Credentials
     ) -> tuple[Repository, FetchedManifest]:
-        for repository in self._registries.repositories(reference, credentials):
-            try:
-                return repository, repository.manifest(asked)
-            except ArgosyError as error:
-                if repository.is_mirror:
-                    # A mirror that cannot help is passed over.
-                    continue
-                if isinstance(error, RegistryError):
-                    raise translated(error, reference) from error
-                raise
-        raise NotFound(f"no registry for {reference.familiar}")
+        def find(repository: Repository) -> tuple[Repository, FetchedManifest]:
+            return repository, repository.manifest(asked)
+
+        return first_answer(self._registries, reference, credentials, find)
+
+    def _tags(self, repository: Reference, credentials: Credentials) -> list[str]:
+        return first_answer(self._registries, repository, credentials, Repository.tags)
 
     def _document(
         self, repository: Repository, manifest: FetchedManifest, platform: Platform, depth: int
@@ -140,9 +170,7 @@ class Puller:
         following = repository.manifest(digests.checked(chosen.digest))
         return self._document(repository, following, platform, depth + 1)
 
-    def _configuration(
-        self, call: _Pull, document: oci_image.Manifest, reference: Reference, platform: Platform | None
-    ) -> bytes:
+    def _configuration(self, call: _Pull, document: oci_image.Manifest) -> bytes:
         descriptor = document.config
         if descriptor.media_type not in _CONFIG_TYPES:
             raise InvalidParameter(f'Encountered remote "{descriptor.media_type}"(unknown) when fetching')
@@ -155,8 +183,6 @@ class Puller:
         image: oci_image.Image = decode_document(data, oci_image.Image, "image configuration")
         if len(image.rootfs.diff_ids or []) != len(document.layers or []):
             raise InvalidParameter("layers from manifest don't match image configuration")
-        if platform is not None:
-            _require_platform(image, platform, reference)
         return data
 
     def _small_blob(self, call: _Pull, descriptor: Descriptor) -> bytes:
@@ -180,7 +206,7 @@ class Puller:
         configuration: bytes,
         reference: Reference,
         top: str,
-    ) -> ImageRecord:
+    ) -> tuple[ImageRecord, bool]:
         image: oci_image.Image = decode_document(configuration, oci_image.Image, "image configuration")
         diff_ids = [digests.checked(diff_id) for diff_id in image.rootfs.diff_ids or []]
         descriptors = document.layers or []
@@ -203,9 +229,7 @@ class Puller:
         for diff_id, descriptor in zip(diff_ids, descriptors, strict=True):
             self._catalog.add_layer_source(diff_id, reference.name, descriptor)
         call.progress.status(f"Digest: {top}")
-        outcome = "Image is up to date" if before == record.id else "Downloaded newer image"
-        call.progress.status(f"Status: {outcome} for {reference.familiar}")
-        return record
+        return record, before != record.id
 
     def _start(self, call: _Pull, diff_ids: list[str], descriptors: list[Descriptor]) -> None:
         missing: dict[str, Descriptor] = {}
@@ -216,7 +240,7 @@ class Puller:
             else:
                 missing.setdefault(diff_id, descriptor)
                 call.progress.step(name, "Pulling fs layer")
-        for descriptor in list(missing.values())[_AT_A_TIME:]:
+        for descriptor in list(missing.values())[self._at_a_time :]:
             call.progress.step(_short(descriptor), "Waiting")
         for diff_id, descriptor in missing.items():
             call.fetching[diff_id] = self._fetchers.submit(self._fetch_layer, call, diff_id, descriptor)
@@ -263,13 +287,14 @@ class Puller:
     def _source(self, call: _Pull, descriptor: Descriptor) -> BlobSource:
         digests.checked(descriptor.digest)
 
-        def open_at(offset: int) -> Response:
+        def open_at(offset: int, until: int) -> Response:
+            end = until if until < descriptor.size else None
             try:
-                return call.repository.blob(descriptor.digest, offset)
+                return call.repository.blob(descriptor.digest, offset, end)
             except RegistryError as error:
                 if error.answered != 404 or not descriptor.urls:
                     raise
-            return call.repository.foreign(descriptor.urls[0], offset)
+                return _foreign(call.repository, descriptor.urls, offset, end)
 
         return BlobSource(open_at, descriptor.size, call.stop)
 
@@ -294,14 +319,28 @@ class Puller:
                     self._fetching.pop(diff_id, None)
 
 
-def _require_platform(image: oci_image.Image, platform: Platform, reference: Reference) -> None:
-    actual = normalized(Platform(architecture=image.architecture, os=image.os, variant=image.variant))
-    if (actual.os, actual.architecture) == (platform.os, platform.architecture):
-        return
-    raise NotFound(
-        f"image with reference {reference.familiar} was found but does not match the specified platform: "
-        f"wanted {format_platform(platform)}, actual: {format_platform(actual)}"
-    )
+def _foreign(repository: Repository, urls: list[str], offset: int, end: int | None) -> Response:
+    """From the first of the places that has it."""
+    for url in urls[:-1]:
+        try:
+            return repository.foreign(url, offset, end)
+        except (RegistryError, TransportError):
+            continue
+    return repository.foreign(urls[-1], offset, end)
+
+
+def _tell_outcome(progress: Progress, is_new: bool, reference: Reference) -> None:
+    outcome = "Downloaded newer image" if is_new else "Image is up to date"
+    progress.status(f"Status: {outcome} for {reference.familiar}")
+
+
+def _warn_of_platform(
+    progress: Progress, record: ImageRecord, platform: Platform, reference: Reference
+) -> None:
+    """A manifest that is no index is taken whatever it is for; to run it on the platform fails later."""
+    difference = mismatch(reference.familiar, record.document, platform)
+    if difference:
+        progress.status(f"WARNING: {difference}")
 
 
 def _short(descriptor: Descriptor) -> str:

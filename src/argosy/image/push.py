@@ -2,7 +2,7 @@
 
     layers (there already, mounted from a neighbour, or compressed and sent) → configuration → manifest
 
-Layers go three at a time, whoever pushes. What a registry is known to have of a layer, and in which
+Layers go some at a time, whoever pushes. What a registry is known to have of a layer, and in which
 form, is remembered, so that it is neither compressed nor sent again.
 """
 
@@ -19,11 +19,12 @@ from argosy.image.catalog import Catalog
 from argosy.image.compress import gzipped
 from argosy.image.content import ContentStore
 from argosy.image.credentials import Credentials
+from argosy.image.fetch import Stopped
 from argosy.image.leases import Lease
 from argosy.image.progress import Meter, Metered, Progress
 from argosy.image.record import ImageRecord
 from argosy.image.reference import DEFAULT_DOMAIN, Reference, parse_reference
-from argosy.image.registry import Registries, RegistryError, Repository
+from argosy.image.registry import NoCredentials, Registries, RegistryError, Repository
 from argosy.image.upload import Retry, has_blob, mount_blob, put_blob, put_manifest, upload_blob
 from argosy.spec.oci_image import (
     DOCKER_CONFIG,
@@ -35,7 +36,6 @@ from argosy.spec.oci_image import (
     Descriptor,
 )
 
-_AT_A_TIME = 3
 _SHORT = 12
 
 
@@ -54,11 +54,14 @@ class _Push:
 class Pusher:
     """Thread-safe."""
 
-    def __init__(self, catalog: Catalog, content: ContentStore, registries: Registries) -> None:
+    def __init__(
+        self, catalog: Catalog, content: ContentStore, registries: Registries, at_a_time: int
+    ) -> None:
         self._catalog = catalog
         self._content = content
         self._registries = registries
-        self._senders = ThreadPoolExecutor(_AT_A_TIME, thread_name_prefix="push")
+        self._senders = ThreadPoolExecutor(at_a_time, thread_name_prefix="push")
+        self._at_a_time = at_a_time
 
     def close(self) -> None:
         self._senders.shutdown(cancel_futures=True)
@@ -84,10 +87,10 @@ class Pusher:
 
     def _send_layers(self, call: _Push, diff_ids: list[str]) -> None:
         """The uppermost first, as Docker lists them."""
-        pending = [diff_id for diff_id in reversed(diff_ids) if diff_id not in call.sent]
+        pending = list(reversed(diff_ids))
         for diff_id in pending:
             call.progress.step(_short(diff_id), "Preparing")
-        for diff_id in pending[_AT_A_TIME:]:
+        for diff_id in pending[self._at_a_time :]:
             call.progress.step(_short(diff_id), "Waiting")
         futures: list[Future[None]] = [self._senders.submit(self._send_layer, call, each) for each in pending]
         try:
@@ -102,6 +105,10 @@ class Pusher:
             wait(futures)
 
     def _send_layer(self, call: _Push, diff_id: str) -> None:
+        if diff_id in call.sent:
+            # With another tag's image, a moment ago.
+            call.progress.step(_short(diff_id), "Layer already exists")
+            return
         retry = Retry(call.stop)
         while True:
             try:
@@ -135,9 +142,13 @@ class Pusher:
         return None
 
     def _uploaded(self, call: _Push, diff_id: str) -> Descriptor:
-        with self._content.open(diff_id) as blob:
-            meter = Meter(call.progress, _short(diff_id), "Pushing", self._content.size(diff_id))
-            digest, size = upload_blob(call.repository, _until(call.stop, gzipped(Metered(blob, meter))))
+        meter = Meter(call.progress, _short(diff_id), "Pushing", self._content.size(diff_id))
+
+        def compress() -> Iterator[bytes]:
+            with self._content.open(diff_id) as blob:
+                yield from _until(call.stop, gzipped(Metered(blob, meter)))
+
+        digest, size = upload_blob(call.repository, compress)
         call.progress.step(_short(diff_id), "Pushed")
         return Descriptor(DOCKER_LAYER_GZIP, digest, size)
 
@@ -190,11 +201,13 @@ def _entry(media_type: str, size: int, digest: str) -> dict[str, str | int]:
 def _until(stop: threading.Event, pieces: Iterator[bytes]) -> Iterator[bytes]:
     for piece in pieces:
         if stop.is_set():
-            raise ArgosyError("context canceled")
+            raise Stopped("context canceled")
         yield piece
 
 
 def _translated(error: RegistryError, reference: Reference) -> ArgosyError:
+    if isinstance(error, NoCredentials):
+        error.message = error.bare_message
     if error.code in ("DENIED", "UNAUTHORIZED"):
         login = "argosy login" if reference.domain == DEFAULT_DOMAIN else f"argosy login {reference.domain}"
         error.hint = f"Log in with an account that may push to {reference.name}: {login}"

@@ -6,11 +6,13 @@ is tried with TLS, certificates unchecked, and then without; every other needs T
 """
 
 import ipaddress
+import re
 import threading
 import time
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from typing import TypeVar
+from urllib.parse import urljoin, urlsplit
 
 import msgspec
 
@@ -19,15 +21,23 @@ from argosy.image import digest as digests
 from argosy.image.auth import Authorizer, challenges
 from argosy.image.content import DigestMismatch
 from argosy.image.credentials import Credentials
+from argosy.image.document import decode_document
+from argosy.image.proxy import is_loopback
 from argosy.image.reference import DEFAULT_DOMAIN, Reference
-from argosy.image.transport import Body, Response, Transport, TransportError, is_loopback, release
+from argosy.image.transport import Body, Response, Transport, TransportError, release
 from argosy.spec.oci_image import DOCKER_INDEX, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
 
+_T = TypeVar("_T")
 _HUB = "registry-1.docker.io"
 MANIFEST_LIMIT = 4 << 20
+_PAGE_LIMIT = 1000
+# RFC 8288.
+_NEXT_PAGE = re.compile(r'<([^>]*)>\s*;\s*rel="?next\b')
 _ERROR_LIMIT = 64 << 10
 _ATTEMPTS = 4
 _PAUSE = 0.5
+# RFC 9110, "Idempotent Methods".
+_IDEMPOTENT = ("GET", "HEAD", "PUT", "DELETE")
 _LONGEST_WAIT = 60.0
 _SCHEMA1 = (
     "application/vnd.docker.distribution.manifest.v1+json",
@@ -65,6 +75,15 @@ class RegistryError(ArgosyError):
         return self.answered in (502, 503, 504)
 
 
+class NoCredentials(RegistryError):
+    """The registry wants a user and a password, and there are none."""
+
+    def __init__(self, method: str, url: str) -> None:
+        super().__init__("UNAUTHORIZED", "", 401)
+        self.bare_message = "no basic auth credentials"
+        self.message = f'{method.capitalize()} "{url}": {self.bare_message}'
+
+
 @dataclass(frozen=True, slots=True)
 class FetchedManifest:
     """`media_type` as the document or else the header says; `data` has the digest `digest`."""
@@ -82,6 +101,10 @@ class _Error(msgspec.Struct):
 class _Errors(msgspec.Struct):
     errors: list[_Error] | None = None
     details: str = ""
+
+
+class _Tags(msgspec.Struct):
+    tags: list[str] | None = None
 
 
 class _Probe(msgspec.Struct, rename="camel"):
@@ -202,15 +225,30 @@ class Repository:
             raise DigestMismatch(f"manifest verification failed for digest {tag_or_digest}")
         return FetchedManifest(data, _media_type(data, response.headers.get("Content-Type", "")), digest)
 
-    def blob(self, digest: str, offset: int = 0) -> Response:
-        """The blob from `offset` on, with status 206, or the whole of it with 200. `release` it."""
-        headers = {"Range": f"bytes={offset}-"} if offset else {}
-        return self._get(f"blobs/{digest}", headers)
+    def blob(self, digest: str, offset: int = 0, end: int | None = None) -> Response:
+        """The blob from `offset` to `end`, with status 206, or the whole of it with 200. `release` it."""
+        return self._get(f"blobs/{digest}", _range(offset, end))
 
-    def foreign(self, url: str, offset: int = 0) -> Response:
+    def tags(self) -> list[str]:
+        """All of the repository's, page after page. Raises as `request`, and InvalidParameter."""
+        found: list[str] = []
+        path = "tags/list"
+        for _ in range(_PAGE_LIMIT):
+            response = self.request("GET", path, {}, expected=(200,))
+            try:
+                data = _read_up_to(response, MANIFEST_LIMIT)
+            finally:
+                release(response)
+            found += decode_document(data, _Tags, "list of tags").tags or []
+            following = _NEXT_PAGE.search(response.headers.get("Link", ""))
+            if following is None:
+                return found
+            path = urljoin(response.url or "", following[1])
+        raise InvalidParameter(f"the list of tags has more than {_PAGE_LIMIT} pages")
+
+    def foreign(self, url: str, offset: int = 0, end: int | None = None) -> Response:
         """What a descriptor's `urls` name: somebody else's server, which gets no authorization."""
-        headers = {"Range": f"bytes={offset}-"} if offset else {}
-        response = self._transport.request("GET", url, headers)
+        response = self._transport.request("GET", url, _range(offset, end))
         if response.status not in (200, 206):
             raise _refusal(response)
         return response
@@ -232,8 +270,8 @@ class Repository:
 
         `scope` is what authorization is needed for beside the repository itself. A body that is no bytes
         is sent once: before it, something else must have got the authorization. A registry that is
-        overloaded is asked again some times, later. Raises RegistryError for an answer that was not
-        expected, TransportError, AuthError.
+        overloaded is asked again some times, later, and so is one that hung up. Raises RegistryError for
+        an answer that was not expected, TransportError, AuthError.
         """
         once = not (body is None or isinstance(body, bytes))
         for attempt in range(1, _ATTEMPTS + 1):
@@ -243,6 +281,10 @@ class Repository:
                 if once or attempt == _ATTEMPTS or not error.is_passing:
                     raise
                 time.sleep(error.wait or _PAUSE * attempt)
+            except TransportError as error:
+                if once or attempt == _ATTEMPTS or not error.broke_off or method not in _IDEMPOTENT:
+                    raise
+                time.sleep(_PAUSE * (attempt - 1))
         raise AssertionError("unreachable")
 
     def _request(
@@ -263,6 +305,9 @@ class Repository:
                 return response
             if response.status != 401 or attempt or not (body is None or isinstance(body, bytes)):
                 break
+            if not self._is_own(response.url or ""):
+                # Whoever a redirect led to may not ask for what is the registry's.
+                break
             self._authorizer.forget(*key)
             try:
                 authorization = self._authorizer.answer(response, *key, insecure=self._endpoint.insecure)
@@ -270,6 +315,9 @@ class Repository:
                 release(response)
                 raise
             if not authorization:
+                if any(challenge.scheme == "basic" for challenge in challenges(response)):
+                    release(response)
+                    raise NoCredentials(method, response.url or "")
                 break
             release(response)
         raise _refusal(response)
@@ -298,9 +346,31 @@ class Repository:
 
     def _for_origin(self, url: str, headers: Mapping[str, str]) -> Mapping[str, str]:
         """A registry may send uploads elsewhere; who is there has no use for our authorization."""
-        if urlsplit(url).netloc.lower() == self._endpoint.host.lower():
+        if self._is_own(url):
             return headers
         return {name: value for name, value in headers.items() if name != "Authorization"}
+
+    def _is_own(self, url: str) -> bool:
+        return urlsplit(url).netloc.lower() == self._endpoint.host.lower()
+
+
+def first_answer(
+    registries: Registries, reference: Reference, credentials: Credentials, ask: Callable[[Repository], _T]
+) -> _T:
+    """What the first repository answers that can: a mirror that cannot help is passed over.
+
+    Raises NotFound, RegistryError, TransportError.
+    """
+    for repository in registries.repositories(reference, credentials):
+        try:
+            return ask(repository)
+        except RegistryError as error:
+            if not repository.is_mirror:
+                raise translated(error, reference) from error
+        except ArgosyError:
+            if not repository.is_mirror:
+                raise
+    raise AssertionError("there is always a registry after the mirrors")
 
 
 def translated(error: RegistryError, reference: Reference) -> ArgosyError:
@@ -315,6 +385,9 @@ def translated(error: RegistryError, reference: Reference) -> ArgosyError:
         return NotFound(f"repository {reference.familiar_name} not found: {error.message}")
     if error.code == "TOOMANYREQUESTS":
         error.hint = "docker login raises the limit, and a mirror of the registry avoids it"
+    if error.code == "UNAUTHORIZED":
+        where = "" if reference.domain == DEFAULT_DOMAIN else f" {reference.domain}"
+        error.hint = f"Log in with an account that may read {reference.familiar_name}: argosy login{where}"
     return error
 
 
@@ -332,8 +405,8 @@ def _explained(response: Response) -> RegistryError:
     finally:
         release(response)
     try:
-        answer = msgspec.json.decode(data, type=_Errors)
-    except msgspec.DecodeError:
+        answer = decode_document(data, _Errors, "answer")
+    except InvalidParameter:
         answer = _Errors()
     for challenge in challenges(response):
         code = _CHALLENGE_CODES.get(challenge.parameters.get("error", ""), "")
@@ -359,10 +432,7 @@ def _read_up_to(response: Response, limit: int) -> bytes:
 def _media_type(data: bytes, header: str) -> str:
     """Raises InvalidParameter for what is no manifest, or one of the first schema."""
     media_type = header.partition(";")[0].strip()
-    try:
-        probe = msgspec.json.decode(data, type=_Probe)
-    except msgspec.DecodeError as error:
-        raise InvalidParameter(f"invalid manifest: {error}") from None
+    probe = decode_document(data, _Probe, "manifest")
     media_type = probe.media_type or media_type
     if media_type in _SCHEMA1 or probe.schema_version == 1:
         raise InvalidParameter(
@@ -371,6 +441,11 @@ def _media_type(data: bytes, header: str) -> str:
             "https://docs.docker.com/go/deprecated-image-specs/"
         )
     return media_type
+
+
+def _range(offset: int, end: int | None) -> dict[str, str]:
+    last = "" if end is None else end - 1
+    return {"Range": f"bytes={offset}-{last}"} if offset or end is not None else {}
 
 
 def _mirror(text: str) -> Endpoint:

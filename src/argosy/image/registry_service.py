@@ -4,9 +4,10 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from argosy.errors import ArgosyError, InvalidParameter
+from argosy.errors import InvalidParameter, Unauthorized
 from argosy.image.auth import AuthError
 from argosy.image.credentials import Credentials
+from argosy.image.document import decode_document
 from argosy.image.reference import DEFAULT_DOMAIN
 from argosy.image.registry import Registries, RegistryError
 from argosy.image.transport import TransportError, release
@@ -17,12 +18,6 @@ _LARGEST_LIMIT = 100
 _DEFAULT_LIMIT = 25
 _FILTERS = {"is-automated", "is-official", "stars"}
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
-
-
-class Unauthorized(ArgosyError):
-    """A registry does not know this user with this password."""
-
-    status = 401
 
 
 class Found(msgspec.Struct, kw_only=True):
@@ -94,10 +89,7 @@ def search(
     data = _first_answer(
         registries, [f"{scheme}://{host}/v1/search?{query}" for scheme in schemes], credentials
     )
-    try:
-        answer = msgspec.json.decode(data, type=_Answer)
-    except msgspec.DecodeError as error:
-        raise RegistryError("", f"error decoding the search results of {host}: {error}", 200) from None
+    answer = decode_document(data, _Answer, f"search results of {host}")
     return [found for found in answer.results or [] if wanted(found)]
 
 
@@ -134,7 +126,9 @@ def _checked_filters(filters: dict[str, list[str]]) -> "_Wanted":
     stars = 0
     for value in filters.get("stars", []):
         if not value.isdigit():
-            raise InvalidParameter(f"invalid filter 'stars=[{value}]'")
+            raise InvalidParameter(
+                f"invalid filter 'stars={value}': strconv.Atoi: parsing \"{value}\": invalid syntax"
+            )
         stars = max(stars, int(value))
     return _Wanted(flags, stars)
 

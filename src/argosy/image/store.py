@@ -24,7 +24,7 @@ from argosy.image.gc import Collected, Collector, Roots
 from argosy.image.layers import Layers
 from argosy.image.leases import Lease, Leases
 from argosy.image.load import Loader
-from argosy.image.platforms import host_platform, parse_platform
+from argosy.image.platforms import host_platform, mismatch, parse_platform
 from argosy.image.progress import Progress, Report, silent
 from argosy.image.pull import Puller
 from argosy.image.push import Pusher
@@ -65,11 +65,14 @@ class Images:
         storage_driver: str = "",
         insecure_registries: Sequence[str] = (),
         mirrors: Sequence[str] = (),
+        downloads: int = 3,
+        uploads: int = 5,
         on_event: OnEvent = _unheard,
         in_use: InUse = nobody,
     ) -> None:
         """`storage_driver` is a snapshotter's name, or "" for the best that the kernel can do. `mirrors`
-        are asked before Docker Hub. `in_use` must not call back. Raises InvalidParameter.
+        are asked before Docker Hub. So many layers are on their way at a time, down and up. `in_use` must
+        not call back. Raises InvalidParameter.
         """
         os.makedirs(root, mode=0o711, exist_ok=True)
         self._root = root
@@ -87,8 +90,10 @@ class Images:
         self._registrar = Registrar(self._catalog, self._content, self._layers, self._snapshotter)
         self._collector = Collector(self._catalog, self._content, self._snapshotter, self._leases)
         self._registries = Registries(insecure=insecure_registries, mirrors=mirrors)
-        self._puller = Puller(self._catalog, self._content, self._layers, self._registrar, self._registries)
-        self._pusher = Pusher(self._catalog, self._content, self._registries)
+        self._puller = Puller(
+            self._catalog, self._content, self._layers, self._registrar, self._registries, downloads
+        )
+        self._pusher = Pusher(self._catalog, self._content, self._registries, uploads)
         self._on_event = on_event
         self._in_use = in_use
 
@@ -223,11 +228,30 @@ class Images:
         self._on_event("pull", reference.familiar, {**record.labels, "name": reference.familiar_name})
         return record
 
+    def pull_all_tags(
+        self,
+        repository: str,
+        *,
+        platform: str | None = None,
+        credentials: Credentials | None = None,
+        progress: Report = silent,
+    ) -> Records:
+        """As `pull`."""
+        reference = parse_reference(repository).repository()
+        wanted = parse_platform(platform) if platform else None
+        with self._leases.take() as lease:
+            records = self._puller.pull_all(
+                reference, wanted, credentials or Credentials(), Progress(progress), lease
+            )
+        self._on_event("pull", reference.familiar, {"name": reference.familiar_name})
+        return records
+
     def push(
         self,
         name: str,
         *,
         tag: str = "",
+        platform: oci_image.Platform | None = None,
         credentials: Credentials | None = None,
         progress: Report = silent,
     ) -> None:
@@ -238,6 +262,10 @@ class Images:
             raise InvalidParameter("cannot push a digest reference")
         reference = parsed.with_tag(tag) if tag else parsed
         told = Progress(progress)
+        if platform is not None and reference.tag:
+            different = mismatch(reference.familiar, self.resolve(reference.familiar).document, platform)
+            if different:
+                raise NotFound(different)
         told.status(f"The push refers to repository [{reference.name}]")
         tagged = {r.tag: image for r, image in self._catalog.references_of(reference) if r.tag}
         if not tagged:

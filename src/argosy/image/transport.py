@@ -1,47 +1,66 @@
 """HTTP to registries: pools of connections, proxies, certificates, redirects.
 
-Proxies come from the environment (HTTPS_PROXY, HTTP_PROXY, NO_PROXY), never for the loopback, as in Go.
-A registry's own certificates lie where Docker looks for them: `/etc/docker/certs.d/HOST[:PORT]/`, with
-authorities in `*.crt` and ours for it in `*.cert` and `*.key`.
+A registry's own certificates lie in `/etc/argosy/certs.d/HOST[:PORT]/`, or where Docker looks for them,
+`/etc/docker/certs.d/HOST[:PORT]/`: authorities in `*.crt`, ours for it in `*.cert` and `*.key`. They are
+read again when they change.
 """
 
-import glob
-import ipaddress
 import os
 import ssl
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import urljoin, urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import urllib3
-from urllib3.exceptions import HTTPError, MaxRetryError, NameResolutionError, NewConnectionError, SSLError
+from urllib3.exceptions import (
+    HTTPError,
+    InsecureRequestWarning,
+    MaxRetryError,
+    NameResolutionError,
+    NewConnectionError,
+    ProtocolError,
+    ProxyError,
+    SSLError,
+)
+from urllib3.util import make_headers
 
 from argosy import __version__
 from argosy.errors import ArgosyError
+from argosy.image.proxy import credentials_of, proxy_for
 
 Response = urllib3.BaseHTTPResponse
 # What is no bytes is sent in chunks as it comes.
 Body = bytes | Iterable[bytes] | None
 
-CERTIFICATES = "/etc/docker/certs.d"
+CERTIFICATES = ("/etc/argosy/certs.d", "/etc/docker/certs.d")
 _TIMEOUT = urllib3.Timeout(connect=30, read=60)
 _REDIRECTS = (301, 302, 303, 307, 308)
 _REDIRECT_LIMIT = 10
-_POOLED = 8
+# Three layers in four parts each, or five on their way up.
+_POOLED = 16
+
+# Whoever calls a registry insecure knows.
+urllib3.disable_warnings(InsecureRequestWarning)
 
 
 class TransportError(ArgosyError):
-    """No answer came, or none that is HTTP."""
+    """No answer came, or none that is HTTP. `broke_off`: somebody had begun to listen."""
+
+    broke_off = False
+
+
+# What lies in a registry's directory: each file's path, and when it was changed.
+_Files = tuple[tuple[str, int], ...]
 
 
 class Transport:
     """Thread-safe."""
 
-    def __init__(self, certificates: str = CERTIFICATES) -> None:
+    def __init__(self, certificates: Sequence[str] = CERTIFICATES) -> None:
+        """`certificates` are directories with one for each registry; the first that has it counts."""
         self._certificates = certificates
         self._lock = threading.Lock()
-        self._managers: dict[tuple[str, str, bool], urllib3.PoolManager] = {}
+        self._managers: dict[tuple[str, _Files, bool], urllib3.PoolManager] = {}
 
     def close(self) -> None:
         with self._lock:
@@ -93,36 +112,56 @@ class Transport:
                 timeout=_TIMEOUT,
             )
         except (HTTPError, OSError, ValueError) as error:
-            raise TransportError(f'{method.capitalize()} "{url}": {_reason(error, url)}') from error
+            failure = TransportError(f'{method.capitalize()} "{url}": {_reason(error, url)}')
+            failure.broke_off = isinstance(error, ProtocolError)
+            raise failure from error
 
     def _manager(self, url: str, insecure: bool) -> urllib3.PoolManager:
-        parts = urlsplit(url)
-        proxy = _proxy_for(parts.scheme, parts.hostname or "")
-        own = parts.netloc if os.path.isdir(os.path.join(self._certificates, parts.netloc)) else ""
-        key = (proxy, own, insecure)
+        proxy = proxy_for(url)
+        files = self._files(urlsplit(url).netloc)
+        key = (proxy, files, insecure)
         with self._lock:
             manager = self._managers.get(key)
             if manager is None:
-                context = self._context(own, insecure)
-                manager = self._managers[key] = (
-                    urllib3.ProxyManager(proxy, ssl_context=context, maxsize=_POOLED)
-                    if proxy
-                    else urllib3.PoolManager(ssl_context=context, maxsize=_POOLED)
-                )
+                context = _context([path for path, _ in files], insecure)
+                manager = self._managers[key] = _new_manager(proxy, context)
             return manager
 
-    def _context(self, own: str, insecure: bool) -> ssl.SSLContext:
-        context = ssl.create_default_context()
-        if own:
-            directory = glob.escape(os.path.join(self._certificates, own))
-            for path in sorted(glob.glob(directory + "/*.crt")):
-                context.load_verify_locations(path)
-            for path in sorted(glob.glob(directory + "/*.cert")):
-                context.load_cert_chain(path, path[: -len("cert")] + "key")
-        if insecure:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        return context
+    def _files(self, host: str) -> _Files:
+        for directory in self._certificates:
+            try:
+                with os.scandir(os.path.join(directory, host)) as entries:
+                    return tuple(sorted((entry.path, entry.stat().st_mtime_ns) for entry in entries))
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+        return ()
+
+
+def _new_manager(proxy: str, context: ssl.SSLContext) -> urllib3.PoolManager:
+    if not proxy:
+        return urllib3.PoolManager(ssl_context=context, maxsize=_POOLED)
+    user = credentials_of(proxy)
+    headers = make_headers(proxy_basic_auth=user) if user else None
+    return urllib3.ProxyManager(proxy, proxy_headers=headers, ssl_context=context, maxsize=_POOLED)
+
+
+def _context(paths: list[str], insecure: bool) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    for path in paths:
+        stem, extension = os.path.splitext(path)
+        if extension == ".crt":
+            context.load_verify_locations(path)
+        elif extension == ".cert":
+            if f"{stem}.key" not in paths:
+                raise ValueError(
+                    f"missing key {os.path.basename(stem)}.key for client certificate {path}: "
+                    "CA certificates must use the extension .crt"
+                )
+            context.load_cert_chain(path, f"{stem}.key")
+    if insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def release(response: Response) -> None:
@@ -135,26 +174,9 @@ def release(response: Response) -> None:
         response.close()
 
 
-def is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _origin(url: str) -> tuple[str, str]:
     parts = urlsplit(url)
     return parts.scheme, parts.netloc.lower()
-
-
-def _proxy_for(scheme: str, host: str) -> str:
-    proxies = getproxies()
-    proxy = proxies.get(scheme, "")
-    if not proxy or is_loopback(host) or proxy_bypass(host, proxies):
-        return ""
-    return proxy if "://" in proxy else f"http://{proxy}"
 
 
 def _reason(error: BaseException, url: str) -> str:
@@ -162,6 +184,9 @@ def _reason(error: BaseException, url: str) -> str:
     if isinstance(error, MaxRetryError) and error.reason is not None:
         error = error.reason
     host = urlsplit(url).netloc
+    if isinstance(error, ProxyError):
+        # Where the proxy is may hold its password.
+        return f"proxyconnect tcp: {error.original_error}"
     if isinstance(error, NameResolutionError):
         return f"dial tcp: lookup {host}: no such host"
     if isinstance(error, NewConnectionError):
@@ -172,7 +197,8 @@ def _reason(error: BaseException, url: str) -> str:
         if "WRONG_VERSION_NUMBER" in str(error) or "record layer failure" in str(error).lower():
             return "http: server gave HTTP response to HTTPS client"
         if "ALERT_BAD_CERTIFICATE" in str(error) or "CERTIFICATE_REQUIRED" in str(error):
-            place = f"{CERTIFICATES}/{host}/"
+            place = f"{CERTIFICATES[0]}/{host}/"
             return f"remote error: tls: certificate required: put client.cert and client.key into {place}"
-        return f"tls: failed to verify certificate: {error}"
+        place = f"{CERTIFICATES[0]}/{host}/"
+        return f"tls: failed to verify certificate: {error}: put its authority's ca.crt into {place}"
     return str(error)

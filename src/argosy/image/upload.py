@@ -1,16 +1,18 @@
 """Bringing blobs and manifests into a registry's repository (distribution-spec, "Push")."""
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import urljoin
 
 from argosy.errors import ArgosyError
+from argosy.image.fetch import Stopped
 from argosy.image.hashing import Hasher
-from argosy.image.registry import RegistryError, Repository
+from argosy.image.registry import NoCredentials, RegistryError, Repository
 from argosy.image.transport import Response, TransportError, release
 
 _ATTEMPTS = 5
 _FIRST_PAUSE = 0.5
+_BINARY = {"Content-Type": "application/octet-stream"}
 # A registry that does not take a blob in pieces is given it in one.
 _NO_PIECES = (404, 405, 411, 415, 501)
 
@@ -49,38 +51,54 @@ def put_manifest(repository: Repository, tag_or_digest: str, media_type: str, da
 def put_blob(repository: Repository, digest: str, data: bytes) -> None:
     """A small blob, in one go."""
     location = _begin(repository)
-    headers = {"Content-Type": "application/octet-stream"}
-    release(
-        repository.request("PUT", _with_digest(location, digest), headers, body=data, expected=(201, 204))
-    )
+    end = _with_digest(location, digest)
+    release(repository.request("PUT", end, _BINARY, body=data, expected=(201, 204)))
 
 
-def upload_blob(repository: Repository, pieces: Iterable[bytes]) -> tuple[str, int]:
+def upload_blob(repository: Repository, produce: Callable[[], Iterator[bytes]]) -> tuple[str, int]:
     """Send a blob as it is made. Returns its digest and size, which are known at its end.
 
-    Raises RegistryError, TransportError; then the registry has forgotten it, or soon will.
+    `produce` makes the same pieces each time. Raises RegistryError, TransportError; then the registry has
+    forgotten the blob, or soon will.
     """
     location = _begin(repository)
-    counted = _Counted(pieces)
-    headers = {"Content-Type": "application/octet-stream"}
+    pieces = _Counted(produce())
     try:
-        response = repository.request("PATCH", location, headers, body=counted, expected=(202, 204))
+        response = repository.request("PATCH", location, _BINARY, body=pieces, expected=(202, 204))
         location = _location(response) or location
         release(response)
-        end = _with_digest(location, counted.digest)
+        end = _with_digest(location, pieces.digest)
         release(repository.request("PUT", end, {"Content-Length": "0"}, expected=(201, 204)))
     except RegistryError as error:
+        _cancel(repository, location)
         if error.answered not in _NO_PIECES:
-            _cancel(repository, location)
             raise
-        data = b"".join(pieces)
-        whole = Hasher()
-        whole.update(data)
-        put_blob(repository, whole.digest, data)
-        return whole.digest, len(data)
+        return _upload_whole(repository, produce)
+    except Stopped:
+        _cancel(repository, location)
+        raise
     finally:
-        counted.close()
-    return counted.digest, counted.size
+        pieces.close()
+    return pieces.digest, pieces.size
+
+
+def _upload_whole(repository: Repository, produce: Callable[[], Iterator[bytes]]) -> tuple[str, int]:
+    """For a registry that wants to know the digest and the size beforehand: the blob is made twice."""
+    pieces = _Counted(produce())
+    try:
+        for _ in pieces:
+            pass
+        digest, size = pieces.digest, pieces.size
+    finally:
+        pieces.close()
+    end = _with_digest(_begin(repository), digest)
+    headers = {**_BINARY, "Content-Length": str(size)}
+    again = _Counted(produce())
+    try:
+        release(repository.request("PUT", end, headers, body=again, expected=(201, 204)))
+    finally:
+        again.close()
+    return digest, size
 
 
 class Retry:
@@ -93,7 +111,7 @@ class Retry:
     def after(self, error: ArgosyError) -> None:
         """Wait, if another try may help; else raise `error`."""
         self._failures += 1
-        if self._failures == _ATTEMPTS or not _is_temporary(error):
+        if self._failures == _ATTEMPTS or not _is_temporary(error, self._failures):
             raise error
         asked = error.wait if isinstance(error, RegistryError) else 0.0
         if self._stop.wait(asked or _FIRST_PAUSE * 2 ** (self._failures - 1)):
@@ -109,7 +127,16 @@ class _Counted:
         self.size = 0
 
     def __iter__(self) -> Iterator[bytes]:
-        for piece in self._pieces:
+        """Raises Stopped for whatever goes wrong with the pieces: the transport takes an OSError for its own,
+        and a broken pipe for a registry that has heard enough."""
+        pieces = iter(self._pieces)
+        while True:
+            try:
+                piece = next(pieces, b"")
+            except OSError as error:
+                raise Stopped(f"context canceled: {error}") from error
+            if not piece:
+                return
             self._hasher.update(piece)
             self.size += len(piece)
             yield piece
@@ -147,8 +174,9 @@ def _cancel(repository: Repository, location: str) -> None:
         return
 
 
-def _is_temporary(error: ArgosyError) -> bool:
+def _is_temporary(error: ArgosyError, failures: int) -> bool:
     if isinstance(error, RegistryError):
-        # A token may run out in the middle.
-        return error.answered in (401, 408) or error.answered >= 500 or error.is_passing
+        # A token may run out in the middle; a new one that is no good either will not get better.
+        expired = error.answered == 401 and failures == 1 and not isinstance(error, NoCredentials)
+        return expired or error.answered == 408 or error.answered >= 500 or error.is_passing
     return isinstance(error, TransportError)

@@ -3,6 +3,7 @@
 import base64
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,12 +18,14 @@ INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
 
 @dataclass
 class Registry:
-    """`cut` breaks each answer off after so many bytes; `respond` may answer in the registry's place."""
+    """`cut` breaks each answer off after so many bytes; `respond` may answer in the registry's place.
+    `pause` is the time between two pieces of a blob."""
 
     port: int = 0
     blobs: dict[str, bytes] = field(default_factory=dict)
     manifests: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     cut: int = 0
+    pause: float = 0.0
     ranges: bool = True
     token: str = ""
     password: str = ""
@@ -74,6 +77,8 @@ def serving() -> Iterator[Registry]:
             registry.requests.append((self.path, dict(self.headers.items())))
             if not registry.respond(self):
                 _answer(registry, self)
+
+        do_POST = do_GET
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
@@ -130,14 +135,29 @@ def _answer(registry: Registry, handler: BaseHTTPRequestHandler) -> None:
 def _send_blob(registry: Registry, handler: BaseHTTPRequestHandler, data: bytes) -> None:
     asked = handler.headers.get("Range", "")
     if asked and registry.ranges:
-        data = data[int(asked.removeprefix("bytes=").rstrip("-")) :]
+        start, _, last = asked.removeprefix("bytes=").partition("-")
+        data = data[int(start) : int(last) + 1 if last else None]
         handler.send_response(206)
     else:
         handler.send_response(200)
+    if registry.ranges:
+        handler.send_header("Accept-Ranges", "bytes")
     handler.send_header("Content-Length", str(len(data)))
     handler.end_headers()
-    if registry.cut and len(data) > registry.cut:
+    if registry.pause:
+        _send_slowly(registry, handler, data)
+    elif registry.cut and len(data) > registry.cut:
         handler.wfile.write(data[: registry.cut])
         handler.close_connection = True
     else:
         handler.wfile.write(data)
+
+
+def _send_slowly(registry: Registry, handler: BaseHTTPRequestHandler, data: bytes) -> None:
+    try:
+        for start in range(0, len(data), 10_000):
+            handler.wfile.write(data[start : start + 10_000])
+            time.sleep(registry.pause)
+    except OSError:
+        # The client has other ways.
+        handler.close_connection = True

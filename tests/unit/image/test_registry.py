@@ -2,9 +2,9 @@ import pytest
 
 from argosy.image.auth import Challenge, parse_challenges
 from argosy.image.credentials import Credentials
+from argosy.image.proxy import is_loopback
 from argosy.image.reference import parse_reference
 from argosy.image.registry import Registries
-from argosy.image.transport import is_loopback
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from argosy.cli.failure import Failure
 from argosy.cli.flags import Command
+from argosy.cli.naming import named
 from argosy.cli.pulling import pull
-from argosy.cli.reference import parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,17 +28,14 @@ COMMAND = Command(
 
 
 def run(context: Context, options: Options, arguments: list[str]) -> int:
-    every, quiet = options.on("all-tags"), options.on("quiet")
-    try:
-        named = parse(arguments[0])
-    except ValueError as error:
-        raise Failure(str(error)) from None
-    if every and (named.tag or named.digest):
-        raise Failure("tag can't be used with --all-tags/-a")
-    wanted = named if every else named.tagged()
-    if wanted is not named and not quiet:
-        print(f"Using default tag: {wanted.tag}")
-    output = None if quiet else sys.stdout
-    pull(context.client, wanted, output, platform=options.text("platform"), all_tags=every)
+    wanted = named(arguments[0], options)
+    output = None if options.on("quiet") else sys.stdout
+    pull(
+        context.client,
+        wanted,
+        output,
+        platform=options.text("platform"),
+        all_tags=options.on("all-tags"),
+    )
     print(wanted.complete)
     return 0

@@ -6,11 +6,10 @@ import io
 import sys
 
 from argosy.cli.credentials import authorization
-from argosy.cli.failure import Failure
 from argosy.cli.flags import Command
+from argosy.cli.naming import named
 from argosy.cli.platforms import platform_query
 from argosy.cli.progress import show
-from argosy.cli.reference import parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,22 +30,21 @@ COMMAND = Command(
 )
 
 
+_NOTE = """
+ Info -> Using --platform pushes only the specified platform manifest of a multi-platform image index.
+         Other components, like attestations, will not be included.
+         To push the complete multi-platform image, remove the --platform flag.
+         """
+
+
 def run(context: Context, options: Options, arguments: list[str]) -> int:
-    every, quiet = options.on("all-tags"), options.on("quiet")
-    try:
-        named = parse(arguments[0])
-    except ValueError as error:
-        raise Failure(str(error)) from None
-    if every and (named.tag or named.digest):
-        raise Failure("tag can't be used with --all-tags/-a")
-    wanted = named if every else named.tagged()
-    if wanted is not named and not quiet:
-        print(f"Using default tag: {wanted.tag}")
+    quiet = options.on("quiet")
+    wanted = named(arguments[0], options)
+    platform = platform_query(options.text("platform"))
+    if platform:
+        print(_NOTE)
     messages = context.client.push_image(
-        wanted.familiar_name,
-        authorization(wanted.domain),
-        tag=wanted.tag,
-        platform=platform_query(options.text("platform")),
+        wanted.familiar_name, authorization(wanted.domain), tag=wanted.tag, platform=platform
     )
     show(messages, io.StringIO() if quiet else sys.stdout)
     if quiet:

@@ -23,6 +23,22 @@ COMMAND = Command(
 """,
     arguments=(2, 2),
 )
+_KNOWN = frozenset(
+    f"{system}/{architecture}"
+    for system, architectures in {
+        "aix": "ppc64",
+        "darwin": "386 amd64 arm arm64",
+        "dragonfly": "amd64",
+        "freebsd": "386 amd64 arm arm64",
+        "linux": "386 amd64 arm arm64 loong64 mips mips64 mips64le mipsle ppc64 ppc64le riscv64 s390x",
+        "netbsd": "386 amd64 arm",
+        "openbsd": "386 amd64 arm",
+        "plan9": "386 amd64",
+        "solaris": "amd64",
+        "windows": "386 amd64 arm arm64",
+    }.items()
+    for architecture in architectures.split()
+)
 _FIELDS = {"arch": "architecture", "os": "os", "os-version": "os.version", "variant": "variant"}
 
 
@@ -42,7 +58,8 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
     features = options.many("os-features")
     if features:
         platform["os.features"] = sorted({*platform.get("os.features", []), *features})
-    if not platform.get("architecture") or not platform.get("os"):
-        raise Failure("an image needs an operating system and an architecture: --os and --arch say them")
+    if f"{platform.get('os')}/{platform.get('architecture')}" not in _KNOWN:
+        given = f"{options.text('os')}/{options.text('arch')}"
+        raise Failure(f"manifest entry for image has unsupported os/arch combination: {given}")
     lists.save(target, entry)
     return 0

@@ -29,7 +29,7 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
     images = [lists.reference(text) for text in arguments[1:]]
     entries = [lists.fetch(context.client, image) for image in images]
     for entry in entries:
-        if entry["Descriptor"]["mediaType"] in (lists.LIST_TYPE, lists.INDEX_TYPE):
+        if lists.is_index(entry):
             raise Failure(f"{entry['Ref']} is a manifest list: name the images that it is made of")
     for entry in entries:
         lists.save(target, entry)

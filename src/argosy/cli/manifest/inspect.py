@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from argosy.cli.context import Context
     from argosy.cli.flags import Options
+    from argosy.cli.reference import Reference
 
 COMMAND = Command(
     "[OPTIONS] [MANIFEST_LIST] MANIFEST",
@@ -37,11 +38,24 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
         _print(_verbose(found[0]) if verbose else lists.document(found[0]))
     elif lists.exists(wanted):
         entries = lists.load(wanted)
-        _print([_verbose(entry) for entry in entries] if verbose else json.loads(lists.index(entries)))
+        if verbose:
+            _print([_verbose(entry) for entry in entries])
+        else:
+            print(lists.index(entries).decode())
     else:
-        entry = lists.fetch(context.client, wanted)
-        _print(_verbose(entry) if verbose else lists.document(entry))
+        _show(context, wanted, verbose)
     return 0
+
+
+def _show(context: Context, wanted: Reference, verbose: bool) -> None:
+    """What a registry has."""
+    entry = lists.fetch(context.client, wanted)
+    if not lists.is_index(entry):
+        _print(_verbose(entry) if verbose else lists.document(entry))
+    elif verbose:
+        _print([_verbose(each) for each in lists.fetch_all(context.client, wanted, entry)])
+    else:
+        print(json.dumps(lists.document(entry), indent=3, ensure_ascii=False))
 
 
 def _verbose(entry: lists.Entry) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from argosy.cli import credentials
 from argosy.cli.failure import Failure
 from argosy.cli.reference import Reference, parse
 from argosy.client.docker import REGISTRY_AUTH, quote
+from argosy.client.errors import APIError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     Entry = dict[str, Any]
 
+_NOT_FOUND = 404
 LIST_TYPE = "application/vnd.docker.distribution.manifest.list.v2+json"
 INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
 
@@ -33,9 +35,14 @@ def reference(text: str) -> Reference:
 
 
 def fetch(client: Client, image: Reference) -> Entry:
-    """A registry's manifest: its name, descriptor with platform, and bytes. Raises APIError."""
+    """A registry's manifest: its name, descriptor with platform, and bytes. Raises APIError, Failure."""
     path, headers = f"/distribution/{quote(image.complete, b'/:@')}", _headers(image)
-    response = client.call("GET", f"{path}/manifest", None, None, headers)
+    try:
+        response = client.call("GET", f"{path}/manifest", None, None, headers)
+    except APIError as error:
+        if error.status == _NOT_FOUND:
+            raise Failure(f"no such manifest: {image.complete}") from None
+        raise
     media_type = response.headers.get("content-type", "")
     digest = response.headers.get("docker-content-digest", "")
     raw = response.read()
@@ -44,11 +51,26 @@ def fetch(client: Client, image: Reference) -> Entry:
         "Descriptor": {"mediaType": media_type, "digest": digest, "size": len(raw)},
         "Raw": base64.b64encode(raw).decode(),
     }
-    if media_type not in (LIST_TYPE, INDEX_TYPE):
+    if not is_index(entry):
         platforms = client.call("GET", f"{path}/json", None, None, headers).json()["Platforms"]
         if platforms:
             entry["Descriptor"]["platform"] = platforms[0]
     return entry
+
+
+def fetch_all(client: Client, name: Reference, index: Entry) -> list[Entry]:
+    """The manifests of a registry's list. Raises APIError, Failure."""
+    found = []
+    for descriptor in document(index)["manifests"]:
+        image = Reference(name.domain, name.path, name.tag, descriptor["digest"])
+        entry = fetch(client, image)
+        entry["Descriptor"]["platform"] = descriptor.get("platform") or {}
+        found.append(entry)
+    return found
+
+
+def is_index(entry: Entry) -> bool:
+    return entry["Descriptor"]["mediaType"] in (LIST_TYPE, INDEX_TYPE)
 
 
 def document(entry: Entry) -> Any:

@@ -43,12 +43,12 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
     key = server_key(arguments)
     user, password = options.text("username"), options.text("password")
     if password:
+        if options.on("password-stdin"):
+            raise Failure("conflicting options: cannot specify both --password and --password-stdin")
         print(
             "WARNING! Using --password via the CLI is insecure. Use --password-stdin.",
             file=sys.stderr,
         )
-        if options.on("password-stdin"):
-            raise Failure("conflicting options: cannot specify both --password and --password-stdin")
     if options.on("password-stdin"):
         if not user:
             raise Failure("the --password-stdin option requires --username to be set")
