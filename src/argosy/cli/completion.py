@@ -83,6 +83,20 @@ _VALUES: dict[str, tuple[str, ...]] = {
     "userns": ("host",),
     "uts": ("host",),
 }
+_FILTERS: dict[str, tuple[str, ...]] = {
+    "container.ls": tuple(
+        "ancestor before exited expose health id label name network publish since status volume".split()
+    ),
+    "container.prune": ("label", "label!", "until"),
+    "image.ls": ("before", "dangling", "label", "reference", "since", "until"),
+    "image.prune": ("dangling", "label", "label!", "until"),
+    "network.ls": ("dangling", "driver", "id", "label", "name", "scope", "type"),
+    "network.prune": ("label", "label!", "until"),
+    "system.events": ("container", "event", "image", "label", "network", "type", "volume"),
+    "system.prune": ("label", "label!", "until"),
+    "volume.ls": ("dangling", "driver", "label", "name"),
+    "volume.prune": ("all", "label", "label!"),
+}
 _KINDS = {
     "env-file": FILES,
     "cidfile": FILES,
@@ -169,6 +183,8 @@ def _in_command(
         else:
             arguments += 1
     if waiting is not None:
+        if waiting.name == "filter":
+            return [(f"{key}=", "") for key in _FILTERS.get(module, ())]
         return _values(waiting, "", ask)
     in_flags = not ended and (command.interspersed or not arguments)
     if in_flags and current.startswith("--") and "=" in current:

@@ -25,7 +25,20 @@ def command_help(path: str, command: Command) -> str:
     options = command.options.strip("\n")
     if options:
         parts.append(options if options.lstrip()[0] != "-" else f"Options:\n{options}")
+    shown = examples_of(path, command)
+    if shown:
+        width = max(len(line) for line, _ in shown)
+        lines = [f"  {line:<{width}}   {meaning}" for line, meaning in shown]
+        parts.append("Examples:\n" + "\n".join(lines))
     return "\n\n".join(parts) + "\n"
+
+
+def examples_of(path: str, command: Command) -> tuple[tuple[str, str], ...]:
+    """A command goes by several names; its examples by the last that it says it has."""
+    from argosy.cli.examples import EXAMPLES
+
+    name = command.also.split(", ")[-1] or path
+    return EXAMPLES.get(name.removeprefix("argosy "), ())
 
 
 def group_help(noun: str) -> str:

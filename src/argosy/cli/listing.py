@@ -106,7 +106,8 @@ def natural(name: str) -> list[tuple[int, int, str]]:
         if digits:
             parts.append((0, int(digits), ""))
             digits = ""
-        parts.append((1, 0, sign))
+        if sign:
+            parts.append((1, 0, sign))
     return parts
 
 

@@ -10,6 +10,7 @@ import sys
 
 from argosy import __version__
 from argosy.cli import catalogue
+from argosy.cli.help import examples_of
 from argosy.cli.main import GLOBAL_OPTIONS, load_command
 
 TYPE_CHECKING = False
@@ -49,6 +50,11 @@ def _command_page(path: str, command: Command) -> str:
         lines += [".SH OPTIONS", *_options(command.options)]
     if command.also:
         lines += [".SH ALIASES", _text(command.also)]
+    shown = examples_of(path, command)
+    if shown:
+        lines.append(".SH EXAMPLES")
+    for line, meaning in shown:
+        lines += [".TP", f".B {_text(line)}", _text(meaning[:1].upper() + meaning[1:]) + "."]
     lines += [".SH SEE ALSO", ".BR argosy (1)"]
     return "\n".join(line for line in lines if line) + "\n"
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from argosy.cli.template_functions import FUNCTIONS, NO_VALUE, Absent, FunctionError, is_true, kind, show
 from argosy.cli.template_lexer import Lexer, TemplateError, Token, unquote, where
+from argosy.cli.template_scope import Chained, Fields, Scope
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from typing import Any
 
     Evaluate = Callable[["Scope"], Any]
@@ -35,41 +36,9 @@ _OMITTED = {
     **dict.fromkeys(("Health", "Healthcheck", "Init", "StopTimeout", "UsageData"), "<nil>"),
 }
 _LOGIC = ("and", "or")
+# Go's names of fields that are called otherwise in the JSON.
+_GO_NAMES = {"APIVersion": "ApiVersion", "HTTPProxy": "HttpProxy", "HTTPSProxy": "HttpsProxy", "ID": "Id"}
 _RESHAPING = frozenset(("join", "json", "lower", "pad", "split", "title", "truncate", "upper"))
-
-
-class Fields(dict[str, "Any"]):
-    """A row of a list, which is a struct in Go: `kind` names it where a field is missing."""
-
-    def __init__(self, values: Mapping[str, Any], kind: str) -> None:
-        super().__init__(values)
-        self.kind = kind
-
-
-class Scope:
-    def __init__(self, dot: Any, variables: dict[str, Any]) -> None:
-        self.dot = dot
-        self.variables = variables
-
-    def inner(self, dot: Any) -> Scope:
-        return Scope(dot, _Chained(self.variables))
-
-
-class _Chained(dict[str, "Any"]):
-    """Variables of a block; assignment reaches the block that declared them."""
-
-    def __init__(self, outer: dict[str, Any]) -> None:
-        super().__init__()
-        self.outer = outer
-
-    def __missing__(self, name: str) -> Any:
-        return self.outer[name]
-
-    def assign(self, name: str, value: Any) -> None:
-        if name in self or not isinstance(self.outer, _Chained):
-            (self if name in self else self.outer)[name] = value
-        else:
-            self.outer.assign(name, value)
 
 
 class _Stop(Exception):
@@ -88,6 +57,7 @@ class Template:
         self._declared = {"$"}
         self._loops = 0
         self._as_header = False
+        self._defined: dict[str, Block] = {}
         self._block, _ = self._parse_block(())
 
     def execute(self, data: Any, *, as_header: bool = False) -> str:
@@ -97,7 +67,7 @@ class Template:
         """
         self._as_header = as_header
         output: list[str] = []
-        _run(self._block, Scope(data, _Chained({"$": data})), output)
+        _run(self._block, Scope(data, Chained({"$": data})), output)
         return "".join(output)
 
     # Parsing
@@ -133,7 +103,7 @@ class Template:
                 raise self._lexer.error(tokens[0].position, f"{{{{{word}}}}} outside {{{{range}}}}")
             return _stopper(word)
         if word in ("define", "template", "block"):
-            raise self._lexer.error(tokens[0].position, f"{{{{{word}}}}} is not supported")
+            return self._named(word, tokens)
         names, declares, rest = self._declaration(tokens)
         if len(names) > 1:
             raise self._lexer.error(tokens[0].position, "too many declarations in command")
@@ -173,6 +143,25 @@ class Template:
 
         return run
 
+    def _named(self, word: str, tokens: list[Token]) -> Callable[[Scope, list[str]], None]:
+        """`define` makes a template of a name, `template` runs it, `block` does both."""
+        if len(tokens) < 2 or tokens[1].kind not in ("string", "raw"):
+            shown = _shown(tokens[1]) if len(tokens) > 1 else "{{end}}"
+            raise self._lexer.error(tokens[0].position, f"unexpected {shown} in {word} clause")
+        name, rest = unquote(tokens[1].text), tokens[2:]
+        evaluate = _Pipeline(self, rest).parse() if rest and word != "define" else None
+        if word != "template":
+            self._defined[name], _ = self._parse_block(("end",))
+        position = tokens[0].position
+
+        def run(scope: Scope, output: list[str]) -> None:
+            if name not in self._defined:
+                raise self.failure(position, f'{{{{template "{name}"}}}}', f'template "{name}" not defined')
+            dot = evaluate(scope) if evaluate is not None else NO_VALUE
+            _run(self._defined[name], Scope(dot, Chained({"$": dot})), output)
+
+        return _nothing if word == "define" else run
+
     def _bodies(self, word: str) -> tuple[Block, Block]:
         then, closing = self._parse_block(("end", "else"))
         if closing[0].text == "end":
@@ -194,7 +183,7 @@ class Template:
 
         def run(scope: Scope, output: list[str]) -> None:
             value = evaluate(scope)
-            pairs = self._pairs(value, position)
+            pairs = self._pairs(value, position, rest[0].text if rest else "range")
             for key, item in pairs:
                 inner = scope.inner(item)
                 for name, bound in zip(names, (key, item) if len(names) > 1 else (item,), strict=False):
@@ -209,7 +198,7 @@ class Template:
 
         return run
 
-    def _pairs(self, value: Any, position: int) -> list[tuple[Any, Any]]:
+    def _pairs(self, value: Any, position: int, text: str) -> list[tuple[Any, Any]]:
         if isinstance(value, dict):
             return sorted(value.items())
         if isinstance(value, (list, tuple)):
@@ -218,7 +207,7 @@ class Template:
             return [(number, number) for number in range(value)]
         if value is None or isinstance(value, Absent):
             return []
-        raise self.failure(position, "range", f"range can't iterate over {show(value)}")
+        raise self.failure(position, text, f"range can't iterate over {show(value)}")
 
     # Running
 
@@ -234,6 +223,8 @@ class Template:
                 if found is None and parent != "":
                     return Absent("<nil>" if key in _POINTERS else "map[]" if key in _MAPS else "[]")
                 return found
+            if _GO_NAMES.get(key) in value:
+                return value[_GO_NAMES[key]]
             if parent in _MAPS and not isinstance(value, Fields):
                 return NO_VALUE
             if key in _OMITTED and not isinstance(value, Fields):
@@ -245,7 +236,7 @@ class Template:
             raise self.failure(position, text, f"nil pointer evaluating interface {{}}.{key}")
         raise self.failure(position, text, f"can't evaluate field {key} in type {kind(value)}")
 
-    def call(self, name: str, position: int, arguments: list[Any]) -> Any:
+    def call(self, name: str, position: int, arguments: list[Any], text: str = "") -> Any:
         if self._as_header and name in _RESHAPING and arguments:
             return arguments[0]
         function, fewest, most = FUNCTIONS[name]
@@ -256,9 +247,12 @@ class Template:
         try:
             return function(*arguments)
         except FunctionError as error:
-            raise self.failure(position, name, str(error)) from None
+            raise self.failure(position, text or name, str(error)) from None
         except TypeError as error:
-            raise self.failure(position, name, f"error calling {name}: {error}") from None
+            raise self.failure(position, text or name, f"error calling {name}: {error}") from None
+
+    def source(self, start: int, end: int) -> str:
+        return " ".join(self._lexer.source[start:end].split())
 
     def undefined(self, token: Token) -> TemplateError:
         return self._lexer.error(token.position, f'function "{token.text}" not defined')
@@ -272,6 +266,10 @@ def _run(block: Block, scope: Scope, output: list[str]) -> None:
         node(scope, output)
 
 
+def _nothing(scope: Scope, output: list[str]) -> None:
+    return
+
+
 def _stopper(word: str) -> Callable[[Scope, list[str]], None]:
     def run(scope: Scope, output: list[str]) -> None:
         raise _Stop(word)
@@ -282,7 +280,7 @@ def _stopper(word: str) -> Callable[[Scope, list[str]], None]:
 def _assignment(name: str, declares: bool, evaluate: Evaluate) -> Callable[[Scope, list[str]], None]:
     def run(scope: Scope, output: list[str]) -> None:
         value = evaluate(scope)
-        if declares or not isinstance(scope.variables, _Chained):
+        if declares or not isinstance(scope.variables, Chained):
             scope.variables[name] = value
         else:
             scope.variables.assign(name, value)
@@ -326,6 +324,8 @@ class _Pipeline:
             return self._function(token, piped)
         operand = self._operand()
         arguments = self._arguments()
+        if token.text == "nil" and token.kind == "word" and not arguments:
+            return self._refusal(token)
         if piped is None and not arguments:
             return operand
         if piped is not None:
@@ -342,6 +342,12 @@ class _Pipeline:
 
         return call
 
+    def _refusal(self, token: Token) -> Evaluate:
+        def refuse(scope: Scope) -> Any:
+            raise self._template.failure(token.position, "nil", "nil is not a command")
+
+        return refuse
+
     def _arguments(self) -> list[Evaluate]:
         arguments = []
         while (token := self._peek()) is not None and token.kind not in ("|", ")"):
@@ -354,6 +360,7 @@ class _Pipeline:
             raise self._template.undefined(token)
         self._next += 1
         arguments = self._arguments()
+        last = self._tokens[self._next - 1]
         if piped is not None:
             arguments.append(piped)
         template = self._template
@@ -362,7 +369,12 @@ class _Pipeline:
                 message = f"wrong number of args for {name}: want at least 1 got 0"
                 raise template.failure(token.position, name, message)
             return _logic(name, arguments)
-        return lambda scope: template.call(name, token.position, [value(scope) for value in arguments])
+        text = template.source(token.position, last.position + len(last.text))
+
+        def call(scope: Scope) -> Any:
+            return template.call(name, token.position, [value(scope) for value in arguments], text)
+
+        return call
 
     def _operand(self) -> Evaluate:
         token = self._peek()

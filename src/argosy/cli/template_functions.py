@@ -26,6 +26,7 @@ class Absent:
 
 
 NO_VALUE = Absent("<no value>")
+_PORT_BINDING = {"HostIp", "HostPort"}
 
 
 def show(value: Any) -> str:
@@ -40,6 +41,9 @@ def show(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() and abs(value) < 1e21 else repr(value)
+    if isinstance(value, dict) and value.keys() == _PORT_BINDING:
+        # Of a struct, not a map, in Go.
+        return f"{{{value['HostIp']} {value['HostPort']}}}"
     if isinstance(value, dict):
         return "map[" + " ".join(f"{key}:{show(item)}" for key, item in sorted(value.items())) + "]"
     if isinstance(value, (list, tuple)):
@@ -52,11 +56,13 @@ def is_true(value: Any) -> bool:
 
 
 def to_json(value: Any) -> str:
-    """Go's encoding: compact, with HTML's special signs escaped. Maps keep the engine's order."""
+    """As Docker's `json`: compact. Maps keep the engine's order; a list's row is sorted, and has HTML's
+    special signs escaped."""
     import json
 
-    text = json.dumps(_plain(value), separators=(",", ":"), ensure_ascii=False)
-    for sign in "<>&\u2028\u2029":
+    row = getattr(value, "kind", "").startswith("*formatter.")
+    text = json.dumps(_plain(value), separators=(",", ":"), ensure_ascii=False, sort_keys=row)
+    for sign in "<>&\u2028\u2029" if row else "\u2028\u2029":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
     return text
 
@@ -96,7 +102,7 @@ def _index(value: Any, *keys: Any) -> Any:
             if isinstance(key, bool) or not isinstance(key, int):
                 raise FunctionError(f"error calling index: cannot index slice/array with type {kind(key)}")
             if not 0 <= key < len(value):
-                raise FunctionError(f"error calling index: reflect: slice index out of range: {key}")
+                raise FunctionError(f"error calling index: index out of range: {key}")
             value = ord(value[key]) if isinstance(value, str) else value[key]
         elif isinstance(value, Absent) or value is None:
             raise FunctionError("error calling index: index of untyped nil")
@@ -110,8 +116,11 @@ def _slice(value: Any, *bounds: int) -> Any:
         raise FunctionError(f"error calling slice: can't slice item of type {kind(value)}")
     low = bounds[0] if bounds else 0
     high = bounds[1] if len(bounds) > 1 else len(value)
-    if not 0 <= low <= high <= len(value):
-        raise FunctionError(f"error calling slice: index out of range: {high}")
+    for bound in (low, high):
+        if not 0 <= bound <= len(value):
+            raise FunctionError(f"error calling slice: index out of range: {bound}")
+    if low > high:
+        raise FunctionError(f"error calling slice: invalid slice index: {low} > {high}")
     return value[low:high]
 
 
@@ -120,7 +129,9 @@ def _comparable(left: Any, right: Any) -> None:
     if isinstance(left, Absent) or isinstance(right, Absent) or left is None or right is None:
         return
     if type(left) is not type(right) and not (isinstance(left, numbers) and isinstance(right, numbers)):
-        raise FunctionError("error calling eq: incompatible types for comparison")
+        raise FunctionError(
+            f"error calling eq: incompatible types for comparison: {kind(left)} and {kind(right)}"
+        )
 
 
 def _equal(first: Any, *others: Any) -> bool:
@@ -199,6 +210,8 @@ def _printf(format: str, *values: Any) -> str:
 
 
 def _verb(verb: str, flags: str, value: Any) -> str:
+    if verb == "T":
+        return f"%{flags}s" % kind(value)
     if verb in "sv" or (verb == "t" and isinstance(value, bool)):
         return f"%{flags.replace('#', '').replace('+', '')}s" % show(value)
     if verb == "q":
@@ -217,12 +230,55 @@ def _verb(verb: str, flags: str, value: Any) -> str:
     return f"%!{verb}({kind(value)}={show(value)})"
 
 
+def _escape(text: str, table: dict[str, str]) -> str:
+    return "".join(table.get(sign, sign) for sign in text)
+
+
+_HTML = {
+    "<": "&lt;",
+    ">": "&gt;",
+    "&": "&amp;",
+    "'": "&#39;",
+    '"': "&#34;",
+    "\0": "\N{REPLACEMENT CHARACTER}",
+}
+_JS = {
+    **{sign: f"\\u{ord(sign):04X}" for sign in map(chr, range(32))},
+    "\\": "\\\\",
+    "'": "\\'",
+    '"': '\\"',
+    "<": "\\u003C",
+    ">": "\\u003E",
+    "&": "\\u0026",
+    "=": "\\u003D",
+}
+
+
+def _url_query(*values: Any) -> str:
+    from urllib.parse import quote_plus
+
+    return quote_plus(_print(*values), safe="~")
+
+
+def _call(function: Any, *arguments: Any) -> Any:
+    if not callable(function):
+        raise FunctionError(f"error calling call: non-function of type {kind(function)}")
+    return function(*arguments)
+
+
+def _split(text: str, separator: str) -> list[str]:
+    return _text(text).split(separator) if separator else list(_text(text))
+
+
 # name → (function, fewest arguments, most or None)
 FUNCTIONS: dict[str, tuple[Callable[..., Any], int, int | None]] = {
+    "call": (_call, 1, None),
     "eq": (_equal, 2, None),
     "ge": (lambda left, right: not _less(left, right), 2, 2),
     "gt": (lambda left, right: _less(right, left), 2, 2),
+    "html": (lambda *values: _escape(_print(*values), _HTML), 0, None),
     "index": (_index, 1, None),
+    "js": (lambda *values: _escape(_print(*values), _JS), 0, None),
     "join": (_join, 2, 2),
     "json": (to_json, 1, 1),
     "le": (lambda left, right: not _less(right, left), 2, 2),
@@ -236,8 +292,9 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], int, int | None]] = {
     "printf": (_printf, 1, None),
     "println": (lambda *values: " ".join(show(value) for value in values) + "\n", 0, None),
     "slice": (_slice, 1, 4),
-    "split": (lambda text, separator: _text(text).split(separator), 2, 2),
+    "split": (_split, 2, 2),
     "title": (_title, 1, 1),
     "truncate": (_truncate, 2, 2),
+    "urlquery": (_url_query, 0, None),
     "upper": (lambda text: _text(text).upper(), 1, 1),
 }

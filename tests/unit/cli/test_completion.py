@@ -67,6 +67,8 @@ def names(line: str) -> list[str]:
         ("volume rm ", ["data"]),
         ("completion ", ["bash", "fish", "zsh"]),
         ("inspect w", ["web"]),
+        ("ps --filter st", ["status="]),
+        ("volume prune --filter ", ["all=", "label=", "label!="]),
     ],
 )
 def test_what_comes_next_is_offered(line: str, expected: list[str]) -> None:

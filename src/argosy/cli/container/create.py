@@ -28,6 +28,7 @@ COMMAND = Command(
     hidden=HIDDEN,
     also="argosy container create, argosy create",
 )
+_SOCKET = "/var/run/docker.sock"
 _PULL_POLICIES = ("always", "missing", "never")
 
 
@@ -50,9 +51,22 @@ def prepare(context: Context, options: Options, arguments: list[str], *, detach:
             raise ValueError(
                 f'invalid pull option: \'{policy}\': must be one of "always", "missing" or "never"'
             )
+        if options.on("use-api-socket"):
+            _mount_socket(context, body)
     except ValueError as error:
         raise refused(context, f"argosy: {error}") from None
     return body
+
+
+def _mount_socket(context: Context, body: Document) -> None:
+    """The engine that creates the container is the one that it may speak to. Raises ValueError."""
+    if not context.host.startswith("unix://"):
+        raise ValueError(
+            "flag --use-api-socket can only be used with unix sockets: docker endpoint "
+            f"{context.host} incompatible"
+        )
+    mount = {"Type": "bind", "Source": context.host.removeprefix("unix://"), "Target": _SOCKET}
+    body["HostConfig"].setdefault("Mounts", []).append({**mount, "BindOptions": {}})
 
 
 def refused(context: Context, message: str, code: int = 125) -> Failure:

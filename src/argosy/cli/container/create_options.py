@@ -99,6 +99,7 @@ Security and namespaces:
       --pid string                       PID namespace: host, container:NAME
       --userns string                    User namespace: host
       --uts string                       UTS namespace: host
+      --use-api-socket                   Mount the engine's socket at /var/run/docker.sock
       --runtime string                   OCI runtime
       --isolation string                 Accepted for compatibility
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from argosy.cli.flags import Command
 from argosy.cli.listing import FORMAT_HELP, show
 
@@ -40,7 +42,7 @@ KIND = "*formatter.ContainerContext"
 
 def run(context: Context, options: Options, arguments: list[str]) -> int:
     template = options.text("format")
-    size = options.on("size") or ".Size" in template
+    size = options.on("size") or ".Size" in template or "json ." in template
     query: dict[str, object] = {"all": options.on("all"), "size": size}
     last = 1 if options.on("latest") else options.number("last")
     if last > 0:
@@ -50,7 +52,9 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
 
         query["filters"] = filters(options.many("filter"))
     found = context.client.list_containers(**query)
-    if options.on("quiet") and template in ("", "table", "json"):
+    if options.on("quiet"):
+        if template:
+            sys.stderr.write("WARNING: Ignoring custom format, because both --format and --quiet are set.\n")
         length = None if options.on("no-trunc") else 12
         show((), [{"ID": item["Id"][:length]} for item in found], quiet="ID")
         return 0

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 from argosy.cli.container.body import restart_policy
 from argosy.cli.failure import Failure
 from argosy.cli.flags import Command
@@ -57,6 +55,7 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
     if not options.given:
         raise Failure("you must provide one or more flags when using this command")
     failures = []
+    warnings: list[str] = []
     body = _body(options)
     for name in arguments:
         try:
@@ -64,9 +63,10 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
         except APIError as error:
             failures.append(error)
             continue
-        for warning in (answer or {}).get("Warnings") or ():
-            sys.stderr.write(f"{warning}\n")
         print(name)
+        warnings += (answer or {}).get("Warnings") or ()
+    for warning in warnings:
+        print(warning)
     for failure in failures:
         context.report(failure)
     return 1 if failures else 0

@@ -42,8 +42,9 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
     client = {"Version": __version__, "Context": "default", "Debug": False}
     if template:
         from argosy.cli.formatting import print_document
+        from argosy.cli.template_scope import Fields
 
-        print_document({**info, "ClientInfo": client}, template)
+        print_document(Fields({**info, "ClientInfo": client}, "system.dockerInfo"), template)
         return 0
     head = f"Client:\n Version:    {__version__}\n Context:    default\n Debug Mode: false\n"
     sys.stdout.write(f"{head}\nServer:\n" + "".join(f" {line}\n" for line in server_lines(info)) + "\n")

@@ -50,8 +50,13 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
     template = options.text("format")
     if template:
         from argosy.cli.formatting import print_document
+        from argosy.cli.template_scope import Fields
 
-        print_document({"Client": client, "Server": server}, template, "version")
+        parts = {
+            "Client": Fields(client, "system.clientVersion"),
+            "Server": Fields(server, "*types.Version") if server is not None else None,
+        }
+        print_document(Fields(parts, "system.versionInfo"), template, "version")
     else:
         sys.stdout.write(_text(client, server))
     if failure is not None:
