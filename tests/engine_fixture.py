@@ -127,6 +127,9 @@ class LocalEngine:
         identifiers = self.ok("ps", "-aq").split()
         if identifiers:
             self.ok("rm", "-f", "-v", *identifiers)
+        volumes = self.ok("volume", "ls", "-q").split()
+        if volumes:
+            self.ok("volume", "rm", *volumes)
 
     def shut_down(self) -> None:
         """The engine and its shim, and what the engine leaves on the host by design: bridge and firewall."""

@@ -18,6 +18,7 @@ from argosy.engine.supervise import Supervisor
 from argosy.errors import ArgosyError
 
 log = logging.getLogger("argosy")
+_PROXIES = ("http-proxy", "https-proxy", "no-proxy")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -34,8 +35,14 @@ def _parser() -> argparse.ArgumentParser:
         "--name", default=defaults.name, help="name of the bridge, cgroups and firewall table"
     )
     parser.add_argument("--bip", metavar="CIDR", type=IPv4Interface, help="address of the bridge")
-    parser.add_argument("--insecure-registry", action="append", default=[], metavar="HOST[:PORT]")
+    parser.add_argument("--insecure-registry", action="append", default=[], metavar="HOST[:PORT]|CIDR")
     parser.add_argument("--registry-mirror", action="append", default=[], metavar="URL")
+    for name in _PROXIES:
+        parser.add_argument(
+            f"--{name}", metavar="HOSTS" if name == "no-proxy" else "URL", help=f"default: ${_variable(name)}"
+        )
+    parser.add_argument("--max-concurrent-downloads", type=_positive, default=3, metavar="LAYERS")
+    parser.add_argument("--max-concurrent-uploads", type=_positive, default=5, metavar="LAYERS")
     parser.add_argument(
         "-s",
         "--storage-driver",
@@ -46,6 +53,26 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--label", action="append", default=[])
     parser.add_argument("--log-level", choices=["debug", "info", "warning", "error"], default="info")
     return parser
+
+
+def _variable(proxy: str) -> str:
+    return proxy.upper().replace("-", "_")
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
+
+
+def _set_proxies(arguments: argparse.Namespace) -> None:
+    """As dockerd does: what the flags say takes the place of what the environment says."""
+    for name in _PROXIES:
+        given = getattr(arguments, name.replace("-", "_"))
+        if given is not None:
+            os.environ.pop(_variable(name).lower(), None)
+            os.environ[_variable(name)] = given
 
 
 def _lock(settings: Settings) -> int:
@@ -101,6 +128,7 @@ def main() -> None:
     )
     if os.geteuid() != 0:
         sys.exit("argosyd: must run as root; try: sudo argosyd")
+    _set_proxies(arguments)
     settings = Settings(
         root=os.path.abspath(arguments.root),
         run=os.path.abspath(arguments.run),
@@ -110,6 +138,8 @@ def main() -> None:
         bridge_address=arguments.bip,
         insecure_registries=tuple(arguments.insecure_registry),
         registry_mirrors=tuple(arguments.registry_mirror),
+        max_concurrent_downloads=arguments.max_concurrent_downloads,
+        max_concurrent_uploads=arguments.max_concurrent_uploads,
         storage_driver=arguments.storage_driver,
         labels=tuple(arguments.label),
     )

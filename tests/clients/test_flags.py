@@ -126,7 +126,7 @@ def test_what_cannot_be_had_is_refused_in_dockers_words(
 def test_an_image_for_another_platform_is_none(engine: LocalEngine) -> None:
     answer = engine.argosy("run", "--rm", "--pull", "never", "--platform", "linux/arm64", "busybox", "true")
     assert answer.code == 125
-    assert "No such image: busybox" in answer.stderr
+    assert "does not match the specified platform (linux/arm64)" in answer.stderr
     assert engine.ok("run", "--rm", "--platform", "linux/amd64", "busybox", "echo", "ours") == "ours"
 
 
@@ -151,3 +151,99 @@ def test_the_volumes_of_another_are_shared(engine: LocalEngine) -> None:
     assert (
         "No such container: nobody" in engine.argosy("create", "--volumes-from", "nobody", "busybox").stderr
     )
+
+
+SUBPATHS = {
+    "volume": ("type=volume,src=parts,dst=/here,volume-subpath=inner/file", "cat /here", "kept"),
+    "image": ("type=image,src=busybox,dst=/here", "ls /here/bin/busybox", "/here/bin/busybox"),
+    "part of an image": ("type=image,src=busybox,dst=/here,image-subpath=bin", "ls /here/busybox", "/here/busybox"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", SUBPATHS)
+def test_a_part_of_something_can_be_mounted(engine: LocalEngine, what: str) -> None:
+    mount, script, expected = SUBPATHS[what]
+    write = "mkdir -p /v/inner; echo kept > /v/inner/file"
+    engine.ok("run", "--rm", "-v", "parts:/v", "busybox", "sh", "-c", write)
+    assert engine.ok("run", "--rm", "--mount", mount, "busybox", "sh", "-c", script) == expected
+
+
+def test_a_subpath_does_not_lead_out_of_its_volume(engine: LocalEngine) -> None:
+    engine.ok("run", "--rm", "-v", "parts:/v", "busybox", "ln", "-sf", "/etc/passwd", "/v/trap")
+    for subpath, problem in (("trap", "cannot access path"), ("../..", "must be a relative path within")):
+        mount = f"type=volume,src=parts,dst=/here,volume-subpath={subpath}"
+        answer = engine.argosy("run", "--rm", "--mount", mount, "busybox", "true")
+        assert problem in answer.stderr
+
+
+def test_an_image_that_is_mounted_is_read_only_and_in_use(own_engine: LocalEngine) -> None:
+    engine = own_engine
+    engine.import_base("alpine")
+    mount = ("--mount", "type=image,src=alpine,dst=/other")
+    engine.ok("run", "-d", "--name", "looks", *mount, "busybox", "sleep", "1000")
+    assert engine.argosy("exec", "looks", "touch", "/other/x").code == 1
+    assert "is using its referenced image" in engine.argosy("rmi", "alpine").stderr
+    engine.kill()
+    engine.start()
+    assert engine.ok("exec", "looks", "ls", "/other/etc/alpine-release") == "/other/etc/alpine-release"
+    engine.ok("restart", "-t", "0", "looks")
+    assert engine.ok("exec", "looks", "ls", "/other/etc/alpine-release") == "/other/etc/alpine-release"
+    engine.ok("rm", "-f", "looks")
+    engine.ok("rmi", "alpine")
+    engine.assert_clean()
+
+
+def test_a_volume_may_be_a_mount_that_lasts_as_long_as_it_is_used(engine: LocalEngine) -> None:
+    options = ("-o", "type=tmpfs", "-o", "device=tmpfs", "-o", "o=size=1m,uid=5")
+    engine.ok("volume", "create", *options, "memory")
+    engine.ok(
+        "run", "-d", "--name", "first", "-v", "memory:/m", "busybox", "sh", "-c", "echo x > /m/f; sleep 1000"
+    )
+    assert engine.ok("run", "--rm", "-v", "memory:/m", "busybox", "cat", "/m/f") == "x"
+    assert "volume is in use" in engine.argosy("volume", "rm", "memory").stderr
+    engine.ok("rm", "-f", "first")
+    assert engine.ok("run", "--rm", "-v", "memory:/m", "busybox", "ls", "/m") == ""
+    engine.ok("volume", "rm", "memory")
+
+
+def test_a_volume_over_a_directory_leaves_it_alone_when_it_goes(engine: LocalEngine) -> None:
+    precious = engine.directory / "precious"
+    precious.mkdir()
+    (precious / "file").write_text("kept")
+    engine.ok("volume", "create", "-o", "type=none", "-o", "o=bind", "-o", f"device={precious}", "over")
+    assert engine.ok("run", "--rm", "-v", "over:/o", "busybox", "cat", "/o/file") == "kept"
+    engine.ok("volume", "rm", "over")
+    assert (precious / "file").read_text() == "kept"
+
+
+def test_shared_memory_is_lent(engine: LocalEngine) -> None:
+    engine.ok(
+        "run",
+        "-d",
+        "--name",
+        "lends",
+        "--ipc",
+        "shareable",
+        "busybox",
+        "sh",
+        "-c",
+        "echo x > /dev/shm/f; sleep 1000",
+    )
+    assert engine.ok("run", "--rm", "--ipc", "container:lends", "busybox", "cat", "/dev/shm/f") == "x"
+    engine.ok("run", "-d", "--name", "keeps", "busybox", "sleep", "1000")
+    answer = engine.argosy("run", "--rm", "--ipc", "container:keeps", "busybox", "true")
+    assert "non-shareable IPC" in answer.stderr
+
+
+def test_limits_are_changed_while_it_runs(engine: LocalEngine) -> None:
+    engine.ok("run", "-d", "--name", "limited", "-m", "32m", "busybox", "sleep", "1000")
+    engine.ok("update", "-m", "64m", "--memory-swap", "128m", "--pids-limit", "20", "limited")
+    shown = engine.ok("inspect", "-f", "{{.HostConfig.Memory}} {{.HostConfig.PidsLimit}}", "limited")
+    assert shown == f"{64 << 20} 20"
+    assert engine.ok("exec", "limited", "cat", "/sys/fs/cgroup/pids/pids.max") == "20"
+    assert "Minimum memory limit allowed is 6MB" in engine.argosy("update", "-m", "1m", "limited").stderr
+
+
+def test_the_engines_socket_can_be_lent(engine: LocalEngine) -> None:
+    shown = engine.ok("run", "--rm", "--use-api-socket", "busybox", "ls", "/var/run/docker.sock")
+    assert shown == "/var/run/docker.sock"

@@ -15,7 +15,7 @@ from argosy.engine.lifecycle import Status
 from argosy.errors import Conflict, InvalidParameter, NotFound
 from argosy.ids import NAME
 from argosy.linux import cgroup
-from argosy.spec.docker_container import CreateRequest, CreateResponse
+from argosy.spec.docker_container import CreateRequest, CreateResponse, UpdateRequest
 
 RAW = "application/vnd.docker.raw-stream"
 _WAITS = ("", "not-running", "next-exit", "removed")
@@ -38,6 +38,7 @@ class Containers:
             ("POST", "/containers/{id}/pause", self.pause),
             ("POST", "/containers/{id}/unpause", self.unpause),
             ("POST", "/containers/{id}/rename", self.rename),
+            ("POST", "/containers/{id}/update", self.update),
             ("POST", "/containers/{id}/wait", self.wait),
             ("POST", "/containers/{id}/attach", self.attach),
             ("POST", "/containers/{id}/resize", self.resize),
@@ -147,6 +148,13 @@ class Containers:
         )
         return no_content()
 
+    async def update(self, request: Request) -> Response:
+        # Rarely asked for, so imported when it is.
+        from argosy.engine.update import update
+
+        body = await request.json(UpdateRequest)
+        return document({"Warnings": await update(self._engine, self._find(request), body)})
+
     async def wait(self, request: Request) -> None:
         """The headers go at once: clients start the container only when they have come."""
         container = self._find(request)
@@ -209,7 +217,7 @@ class Containers:
         if not stdout and not stderr:
             raise InvalidParameter("Bad parameters: you must choose at least one stream")
         if container.spec.host.log_config.type == "none":
-            raise InvalidParameter('configured logging driver does not support reading: "none"')
+            raise InvalidParameter("configured logging driver does not support reading")
         query = logs.Query(
             stdout=stdout,
             stderr=stderr,

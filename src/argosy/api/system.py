@@ -4,6 +4,7 @@ import asyncio
 import os
 import platform
 import time
+from collections import Counter
 from typing import Any
 
 import argosy
@@ -224,7 +225,7 @@ class System:
                     "Labels": volume.labels or None,
                     "Mountpoint": volume.path,
                     "Name": volume.name,
-                    "Options": None,
+                    "Options": volume.options or None,
                     "Scope": "local",
                     "UsageData": {
                         "RefCount": len(engine.volume_users(volume.name)),
@@ -232,9 +233,10 @@ class System:
                     },
                 }
             )
+        used = Counter(container.spec.image for container in engine.containers.all())
         return {
             "LayersSize": engine.images.layers_size(),
-            "Images": engine.images.list(shared_size=True),
+            "Images": engine.images.list(shared_size=True, containers=lambda: used),
             "Containers": [report.summary(engine, c, size=True) for c in engine.containers.all()],
             "Volumes": volumes,
             "BuildCache": [],

@@ -13,7 +13,6 @@ _OPERATIONS = (
     ("GET", "/containers/{id}/changes", "listing changed files"),
     ("GET", "/containers/{id}/export", "exporting containers"),
     ("GET", "/containers/{id}/stats", "resource statistics"),
-    ("POST", "/containers/{id}/update", "updating limits"),
     ("GET", "/containers/{id}/archive", "copying files"),
     ("HEAD", "/containers/{id}/archive", "copying files"),
     ("PUT", "/containers/{id}/archive", "copying files"),

@@ -5,11 +5,13 @@ import time
 from argosy.api.http import Request, Response, document, no_content
 from argosy.api.router import Router
 from argosy.engine.core import Engine
-from argosy.engine.listing import has_labels
+from argosy.engine.listing import boolean, has_labels
+from argosy.engine.mounts import check_driver
 from argosy.errors import Forbidden, InvalidParameter, NotImplementedYet
 from argosy.spec.docker_network import VolumeCreate, VolumeList, VolumeReport
 from argosy.volume.store import Volume
 
+_PRUNE_FILTERS = {"all", "label", "label!"}
 _VOLUME_FILTERS = {"dangling", "driver", "label", "name"}
 
 
@@ -29,6 +31,7 @@ class Volumes:
         for key in filters:
             if key not in _VOLUME_FILTERS:
                 raise InvalidParameter(f"invalid filter '{key}'")
+        boolean(filters, "dangling")
         found = [volume for volume in self._engine.volumes.all() if self._matches(volume, filters)]
         return document(VolumeList([_report(volume) for volume in found]))
 
@@ -46,11 +49,7 @@ class Volumes:
 
     async def create(self, request: Request) -> Response:
         body = await request.json(VolumeCreate)
-        if body.driver not in ("", "local"):
-            raise InvalidParameter(
-                f'error looking up volume plugin {body.driver}: plugin "{body.driver}" not found',
-                hint="The only volume driver here is local.",
-            )
+        check_driver(body.driver, body.name)
         volume, created = await self._engine.in_thread(
             self._engine.volumes.create, body.name, body.labels, body.driver_opts
         )
@@ -71,10 +70,21 @@ class Volumes:
 
     async def prune(self, request: Request) -> Response:
         filters = request.filters()
-        every = filters.get("all", ["false"])[0].lower() in ("true", "1")
+        for key in filters:
+            if key not in _PRUNE_FILTERS:
+                raise InvalidParameter(f"invalid filter '{key}'")
+        text = filters.get("all", ["false"])[0]
+        every = text.lower() in ("true", "1", "t")
+        if not every and text.lower() not in ("false", "0", "f"):
+            raise InvalidParameter(
+                f"invalid filter 'all': strconv.ParseBool: parsing \"{text}\": invalid syntax"
+            )
         deleted = []
         for volume in self._engine.volumes.all():
             if self._engine.volume_users(volume.name) or not (every or volume.anonymous):
+                continue
+            unwanted = filters.get("label!", [])
+            if unwanted and has_labels(volume.labels, unwanted):
                 continue
             if has_labels(volume.labels, filters.get("label", [])):
                 await self._engine.in_thread(
@@ -87,7 +97,9 @@ class Volumes:
 
 def _report(volume: Volume) -> VolumeReport:
     created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(volume.created // 1_000_000_000))
-    return VolumeReport(created, "local", volume.labels or None, volume.path, volume.name, None)
+    return VolumeReport(
+        created, "local", volume.labels or None, volume.path, volume.name, volume.options or None
+    )
 
 
 class NetworkRoutes:
@@ -114,10 +126,20 @@ class NetworkRoutes:
             elif key == "id":
                 found = [network for network in found if any(network.id.startswith(v) for v in values)]
             elif key == "type":
+                for value in values:
+                    if value not in ("builtin", "custom"):
+                        raise InvalidParameter(f"invalid filter: 'type'='{value}'")
                 found = found if "builtin" in values else []
             elif key == "scope":
                 found = found if "local" in values else []
-            elif key in ("label", "dangling"):
+            elif key == "dangling":
+                if not set(values) <= {"true", "1", "false", "0"}:
+                    raise InvalidParameter(
+                        'invalid value for filter \'dangling\', must be "true" (or "1"), or "false" (or "0")'
+                    )
+                # Those that every engine has are never unused.
+                found = found if values[0] in ("false", "0") else []
+            elif key == "label":
                 found = []
             else:
                 raise InvalidParameter(f"invalid filter '{key}'")
@@ -137,4 +159,7 @@ class NetworkRoutes:
         )
 
     async def prune(self, request: Request) -> Response:
+        for key in request.filters():
+            if key not in ("label", "label!", "until"):
+                raise InvalidParameter(f"invalid filter '{key}'")
         return document({"NetworksDeleted": None})

@@ -14,6 +14,15 @@ from argosy.units import NANOSECONDS, human_duration
 DEFAULT_STOP_TIMEOUT = 10
 
 
+class ImageMount(msgspec.Struct):
+    """An image at a place in a container; `key` is its snapshot's."""
+
+    target: str
+    key: str
+    image: str
+    chain_id: str
+
+
 class Spec(msgspec.Struct):
     """What does not change once a container is created, but for its name."""
 
@@ -32,6 +41,7 @@ class Spec(msgspec.Struct):
     copy_up: list[str] = []
     # Volumes that were made for this container and go with it.
     anonymous: list[str] = []
+    images: list[ImageMount] = []
 
 
 class Attachment(msgspec.Struct):

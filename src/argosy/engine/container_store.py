@@ -128,6 +128,14 @@ class ContainerStore:
             raise
         self.give_up_name(old, container.id)
 
+    async def save_spec(self, container: Container) -> None:
+        row = (_encode(container.spec), container.id)
+
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute("UPDATE containers SET spec = ? WHERE id = ?", row)
+
+        await asyncio.wrap_future(self._database.submit(write))
+
     async def delete(self, container: Container, *, durable: bool) -> None:
         def write(connection: sqlite3.Connection) -> None:
             connection.execute("DELETE FROM containers WHERE id = ?", (container.id,))

@@ -49,6 +49,8 @@ class Engine:
             on_event=self._image_event,
             insecure_registries=settings.insecure_registries,
             mirrors=settings.registry_mirrors,
+            downloads=settings.max_concurrent_downloads,
+            uploads=settings.max_concurrent_uploads,
             storage_driver=settings.storage_driver,
         )
         self.volumes = VolumeStore(os.path.join(settings.root, "volumes"), self.database)
@@ -127,7 +129,7 @@ class Engine:
         return [
             ImageUser(container.id, container.status.is_running())
             for container in self.containers.all()
-            if container.spec.image == image
+            if container.spec.image == image or any(each.image == image for each in container.spec.images)
         ]
 
     def _image_event(self, action: str, image: str, attributes: dict[str, str]) -> None:

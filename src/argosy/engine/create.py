@@ -4,33 +4,25 @@ import os
 import secrets
 import shutil
 import time
-from typing import Any
 
 from msgspec import UNSET
 
-from argosy.engine import asked, mounts, oci, restart
-from argosy.engine.container import Container, Spec, State
+from argosy.engine import asked, limits, log_options, mounts, oci, restart, sources
+from argosy.engine.container import Container, ImageMount, Spec, State
 from argosy.engine.core import Engine
 from argosy.engine.names import random_name
 from argosy.engine.networks import BRIDGE, HOST, NONE, wanted_ports
 from argosy.errors import InvalidParameter, NotFound
 from argosy.ids import NAME, SHORT_LENGTH, new_id
 from argosy.image import ImageRecord
-from argosy.runtime.operations import Refused, rlimit_number
 from argosy.spec.docker_container import (
     ContainerConfig,
     CreateRequest,
     EndpointSettings,
     Healthcheck,
     HostConfig,
-    LogConfig,
     MountPoint,
 )
-from argosy.units import parse_bytes
-
-MINIMUM_MEMORY = 6 << 20
-LOG_DRIVERS = ("json-file", "local", "none")
-_NANOCPU = 1_000_000_000
 
 
 async def create(
@@ -38,15 +30,16 @@ async def create(
 ) -> tuple[Container, list[str]]:
     """The container and what its user should be warned of. Raises NotFound, InvalidParameter, Conflict."""
     if name:
-        name = name.removeprefix("/")
+        given, name = name, name.removeprefix("/")
         if not NAME.match(name):
             raise InvalidParameter(
-                f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
+                f"Invalid container name ({given}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
             )
     identifier = new_id()
     image = engine.images.resolve(request.image)
     asked.check_platform(image, request.image, platform)
     host = request.host_config or HostConfig()
+    asked.check_given(request, host)
     config = merge(_config_of(request), image, identifier)
     argv = [*_words(config.entrypoint), *_words(config.cmd)]
     if not argv:
@@ -69,7 +62,7 @@ async def create(
         planned = mounts.plan(config, host, list(image.config.volumes or {}), inherited)
         points: list[MountPoint] = []
         if planned:
-            points, made = await engine.in_thread(_make_sources, engine, planned)
+            points, made = await engine.in_thread(sources.make, engine, planned)
         spec = Spec(
             id=identifier,
             name=name,
@@ -84,6 +77,7 @@ async def create(
             mounts=points,
             copy_up=[item.point.destination for item in planned if item.copy_up],
             anonymous=made,
+            images=_mounted_images(engine, identifier, planned) if planned else [],
         )
         container = Container(spec, State())
         await engine.in_thread(_make_directories, engine, container)
@@ -108,41 +102,33 @@ def _free_name(engine: Engine, identifier: str) -> str:
 def _make_directories(engine: Engine, container: Container) -> None:
     os.mkdir(engine.directory(container), 0o710)
     engine.images.snapshotter.prepare(container.id, container.spec.chain_id or None)
+    for image in container.spec.images:
+        engine.images.snapshotter.view(image.key, image.chain_id or None)
+
+
+def _mounted_images(engine: Engine, identifier: str, planned: list[mounts.Planned]) -> list[ImageMount]:
+    """Those of --mount type=image. Raises InvalidParameter."""
+    found: list[ImageMount] = []
+    for item in planned:
+        if item.image:
+            try:
+                image = engine.images.resolve(item.image)
+            except NotFound as error:
+                # 404 would mean the container's own image to clients, which pull that.
+                raise InvalidParameter(error.message, hint=f"Pull it first: {item.image}") from None
+            item.point.source = image.id
+            key = f"{identifier}-image{len(found)}"
+            found.append(ImageMount(item.point.destination, key, image.id, image.chain_id or ""))
+    return found
 
 
 def _undo(engine: Engine, identifier: str, volumes: list[str]) -> None:
-    engine.images.snapshotter.remove(identifier)
+    for info in [*engine.images.snapshotter.walk()]:
+        if not info.committed and info.id.startswith(identifier):
+            engine.images.snapshotter.remove(info.id)
     shutil.rmtree(os.path.join(engine.settings.containers, identifier), ignore_errors=True)
     for volume in volumes:
         engine.volumes.remove(volume, lambda _: [])
-
-
-def _make_sources(engine: Engine, planned: list[mounts.Planned]) -> tuple[list[MountPoint], list[str]]:
-    """The mount points with their volumes made, and the names of the anonymous ones among these."""
-    points: list[MountPoint] = []
-    anonymous: list[str] = []
-    for item in planned:
-        point = item.point
-        if item.volume is not None:
-            volume, created = engine.volumes.create(item.volume, item.labels)
-            point.name, point.source = volume.name, volume.path
-            if created:
-                engine.loop.call_soon_threadsafe(
-                    engine.events.publish, "volume", "create", volume.name, {"driver": "local"}
-                )
-            if not item.volume:
-                anonymous.append(volume.name)
-        elif item.create_source:
-            try:
-                os.makedirs(point.source, exist_ok=True)
-            except FileExistsError:
-                pass
-            except OSError as error:
-                raise InvalidParameter(
-                    f"error while creating mount source path '{point.source}': {error.strerror}"
-                ) from None
-        points.append(point)
-    return points, anonymous
 
 
 def _config_of(request: CreateRequest) -> ContainerConfig:
@@ -159,12 +145,11 @@ def merge(config: ContainerConfig, image: ImageRecord, identifier: str) -> Conta
     config.hostname = config.hostname or identifier[:SHORT_LENGTH]
     config.user = config.user or given.user or ""
     config.working_dir = config.working_dir or given.working_dir or ""
-    config.env = _merge_environment(given.env or [], config.env or [])
+    config.env = _merge_environment(given.env or [], config.env or []) or None
     config.labels = {**(given.labels or {}), **(config.labels or {})}
     exposed = {**(given.exposed_ports or {}), **(config.exposed_ports or {})}
     config.exposed_ports = exposed or UNSET
-    if given.volumes:
-        config.volumes = {**given.volumes, **(config.volumes or {})}
+    config.volumes = {**(given.volumes or {}), **(config.volumes or {})} or None
     entrypoint, command = config.entrypoint, config.cmd
     config.cmd = _words(command) or None
     if not _words(entrypoint):
@@ -224,13 +209,17 @@ def normalise(host: HostConfig, config: ContainerConfig) -> list[str]:
     ):
         if getattr(host, f"blkio_{name}") is None:
             setattr(host, f"blkio_{name}", [])
+    # What means no limit is shown as none.
+    host.pids_limit = host.pids_limit or None
+    host.memory_swappiness = None if host.memory_swappiness == -1 else host.memory_swappiness
+    if host.security_opt is None and (host.privileged or "host" in (host.pid_mode, host.ipc_mode)):
+        host.security_opt = ["label=disable"]
     _default_paths(host)
     restart.check(host.restart_policy)
     if host.auto_remove and host.restart_policy.name != "no":
         raise InvalidParameter("can't create 'AutoRemove' container with restart policy")
-    _check_limits(host, warnings)
-    _check_modes(host)
-    _check_logging(host.log_config)
+    warnings += limits.check(host)
+    log_options.check(host.log_config)
     for port in host.port_bindings:
         config.exposed_ports = {**(config.exposed_ports or {}), port: {}}
     for item in host.extra_hosts or []:
@@ -251,79 +240,6 @@ def _default_paths(host: HostConfig) -> None:
         host.readonly_paths = [] if unconfined else list(oci.READONLY_PATHS)
 
 
-def _check_limits(host: HostConfig, warnings: list[str]) -> None:
-    if host.memory and host.memory < MINIMUM_MEMORY:
-        raise InvalidParameter("Minimum memory limit allowed is 6MB")
-    if host.memory_swap > 0:
-        if not host.memory:
-            raise InvalidParameter(
-                "You should always set the Memory limit when using Memoryswap limit, see usage"
-            )
-        if host.memory_swap < host.memory:
-            raise InvalidParameter("Minimum memoryswap limit should be larger than memory limit, see usage")
-    if host.memory and host.memory_reservation > host.memory:
-        raise InvalidParameter(
-            "Minimum memory limit can not be less than memory reservation limit, see usage"
-        )
-    cpus = os.cpu_count() or 1
-    if host.nano_cpus < 0 or host.nano_cpus > cpus * _NANOCPU:
-        raise InvalidParameter(
-            f"range of CPUs is from 0.01 to {cpus:.2f}, as there are only {cpus} CPUs available"
-        )
-    if host.nano_cpus and (host.cpu_period or host.cpu_quota):
-        raise InvalidParameter("Conflicting options: Nano CPUs and CPU Period cannot both be set")
-    for limit in host.ulimits or []:
-        _check_ulimit_name(limit.name)
-        if limit.soft > limit.hard >= 0:
-            raise InvalidParameter(
-                f"ulimit soft limit must be less than or equal to hard limit: {limit.soft} > {limit.hard}"
-            )
-    if host.oom_kill_disable and not host.memory:
-        warnings.append(
-            "OOM killer is disabled for the container, but no memory limit is set, this can result in the "
-            "system running out of resources."
-        )
-
-
-def _check_modes(host: HostConfig) -> None:
-    for kind, value, allowed in (
-        ("PID", host.pid_mode, ("", "host")),
-        ("IPC", host.ipc_mode, ("private", "shareable", "host", "none")),
-        ("UTS", host.uts_mode, ("", "host")),
-        ("cgroup namespace", host.cgroupns_mode, ("private", "host")),
-    ):
-        if value not in allowed and not value.startswith("container:"):
-            raise InvalidParameter(f"invalid {kind} mode: {value}")
-    if host.userns_mode not in ("", "host"):
-        raise InvalidParameter(f"invalid user namespace mode: {host.userns_mode}")
-
-
-def _check_logging(log: LogConfig) -> None:
-    if log.type not in LOG_DRIVERS:
-        raise InvalidParameter(
-            f'error looking up logging plugin {log.type}: plugin "{log.type}" not found',
-            hint=f"Log drivers here are {', '.join(LOG_DRIVERS)}.",
-        )
-    log_limits(log)
-
-
-def log_limits(log: LogConfig) -> tuple[int, int]:
-    """(bytes for each file, files), 20 MB × 5 unless --log-opt says otherwise. Raises InvalidParameter."""
-    options: dict[str, Any] = dict(log.config or {})
-    try:
-        size = parse_bytes(options.pop("max-size", "20m").replace("-1", "0"))
-        files = int(options.pop("max-file", "5"))
-    except ValueError as error:
-        raise InvalidParameter(f"invalid log option: {error}") from None
-    for known in ("compress", "labels", "labels-regex", "env", "env-regex", "tag", "mode", "max-buffer-size"):
-        options.pop(known, None)
-    if options:
-        raise InvalidParameter(f"unknown log opt '{sorted(options)[0]}' for {log.type} log driver")
-    if files < 1:
-        raise InvalidParameter("max-file cannot be less than 1")
-    return size, files
-
-
 def _networks(request: CreateRequest, host: HostConfig) -> dict[str, EndpointSettings]:
     given = (request.networking_config.endpoints_config if request.networking_config else None) or {}
     mode = BRIDGE if host.network_mode in ("", "default") else host.network_mode
@@ -342,8 +258,9 @@ def _borrowed_mounts(engine: Engine, host: HostConfig) -> list[MountPoint]:
     found: dict[str, MountPoint] = {}
     for text in host.volumes_from or []:
         name, _, mode = text.partition(":")
+        mounts.check_borrowing(mode)
         lender = engine.containers.find(name)
-        found.update({point.destination: point for point in mounts.borrowed(lender.spec.mounts, mode, text)})
+        found.update({point.destination: point for point in mounts.borrowed(lender.spec.mounts, mode)})
     return list(found.values())
 
 
@@ -354,10 +271,3 @@ def _check_links(engine: Engine, host: HostConfig) -> None:
             engine.containers.find(name.removeprefix("/"))
         except NotFound as error:
             raise InvalidParameter(f"could not get container for {name}: {error.message}") from None
-
-
-def _check_ulimit_name(name: str) -> None:
-    try:
-        rlimit_number(f"RLIMIT_{name.upper()}")
-    except Refused as error:
-        raise InvalidParameter(str(error)) from None

@@ -10,13 +10,16 @@ from argosy.image.query import has_label
 from argosy.network.ports import parse_port
 
 Filters = dict[str, list[str]]
-_STATUSES = {str(status) for status in Status} | {"dead"}
+_STATUSES = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
+_HEALTH = ("none", "starting", "healthy", "unhealthy")
+_TRUE, _FALSE = ("1", "true"), ("0", "false")
 _KNOWN = set(
     (
         "ancestor before since exited expose publish health id isolation is-task label name network status "
         "volume"
     ).split()
 )
+_LAST_PORT = 65535
 _PRUNE_KNOWN = {"label", "label!", "until"}
 
 
@@ -34,10 +37,25 @@ def choose(
             raise InvalidParameter(f"invalid filter '{key}'")
     for status in filters.get("status", []):
         if status not in _STATUSES:
-            raise InvalidParameter(f"invalid filter 'status={status}'")
+            raise InvalidParameter(
+                f"invalid filter 'status={status}': invalid value for state ({status}): must be one of "
+                f"{', '.join(_STATUSES)}"
+            )
+    for health in filters.get("health", []):
+        if health not in _HEALTH:
+            raise InvalidParameter(
+                f"invalid filter 'health={health}': invalid value for health ({health}): must be one of "
+                f"{', '.join(_HEALTH)}"
+            )
     for code in filters.get("exited", []):
         if not code.lstrip("-").isdigit():
-            raise InvalidParameter(f"invalid filter 'exited={code}'")
+            raise InvalidParameter(
+                f"invalid filter 'exited={code}': strconv.Atoi: parsing \"{code}\": invalid syntax"
+            )
+    boolean(filters, "is-task")
+    for kind in ("expose", "publish"):
+        for port in filters.get(kind, []):
+            _wanted_ports(kind, port)
     before = _created(containers, filters.get("before", []), max)
     since = _created(containers, filters.get("since", []), min)
     everything = every or limit > 0 or bool(filters.keys() & {"status", "exited", "before", "since"})
@@ -74,17 +92,30 @@ def _created(
     return pick(found)
 
 
+def boolean(filters: Filters, key: str) -> bool | None:
+    """Raises InvalidParameter unless it says one of true and false."""
+    values = [value.lower() for value in filters.get(key, [])]
+    if not values:
+        return None
+    if not set(values) <= {*_TRUE, *_FALSE} or len({value in _TRUE for value in values}) > 1:
+        raise InvalidParameter(f"invalid filter '{key}=[{' '.join(filters[key])}]'")
+    return values[0] in _TRUE
+
+
 def has_labels(labels: dict[str, str], wanted: list[str]) -> bool:
     return all(has_label(labels, item) for item in wanted)
 
 
 def _by_name(container: Container, values: list[str]) -> bool:
-    try:
-        return any(
-            re.search(value, f"/{container.name}") or re.search(value, container.name) for value in values
-        )
-    except re.error as error:
-        raise InvalidParameter(f"invalid filter 'name': {error}") from None
+    for value in values:
+        try:
+            if re.search(value, f"/{container.name}") or re.search(value, container.name):
+                return True
+        except re.error:
+            # What is no pattern is a name.
+            if value == container.name:
+                return True
+    return False
 
 
 def _by_exit(container: Container, values: list[str]) -> bool:
@@ -94,21 +125,33 @@ def _by_exit(container: Container, values: list[str]) -> bool:
 
 def _ports(container: Container, *, published: bool) -> set[tuple[int, str]]:
     attachment = container.state.attachment
-    found = {(port, protocol) for _, _, protocol, port in (attachment.ports if attachment else [])}
-    if not published:
-        found |= {parse_port(port) for port in container.spec.config.exposed_ports or {}}
-    return found
+    ports = attachment.ports if attachment else []
+    if published:
+        return {(number, protocol) for _, number, protocol, _ in ports}
+    found = {(port, protocol) for _, _, protocol, port in ports}
+    return found | {parse_port(port) for port in container.spec.config.exposed_ports or {}}
+
+
+def _wanted_ports(kind: str, value: str) -> tuple[range, str]:
+    """`80`, `80-90/udp`. Raises InvalidParameter."""
+    text, _, protocol = value.partition("/")
+    first, _, last = text.partition("-")
+    for number in (first, last or first):
+        problem = "" if number.isdecimal() else "invalid syntax"
+        if not problem and int(number) > _LAST_PORT:
+            problem = "value out of range"
+        if problem:
+            raise InvalidParameter(
+                f'error while looking up for {kind} {value}: strconv.ParseUint: parsing "{number}": {problem}'
+            )
+    return range(int(first), int(last or first) + 1), protocol or "tcp"
 
 
 def _by_port(container: Container, values: list[str], *, published: bool) -> bool:
     ports = _ports(container, published=published)
     for value in values:
-        text, _, protocol = value.partition("/")
-        first, _, last = text.partition("-")
-        if not first.isdecimal() or (last and not last.isdecimal()):
-            raise InvalidParameter(f"invalid filter: invalid port {value!r}")
-        wanted = range(int(first), int(last or first) + 1)
-        if any(port in wanted and kind == (protocol or "tcp") for port, kind in ports):
+        wanted, protocol = _wanted_ports("publish" if published else "expose", value)
+        if any(port in wanted and kind == protocol for port, kind in ports):
             return True
     return False
 
@@ -132,8 +175,9 @@ _MATCHERS: dict[str, Callable[[Container, list[str]], bool]] = {
     "volume": _by_volume,
     "network": lambda c, values: c.spec.host.network_mode in values,
     "health": lambda c, values: (c.state.health.status if c.state.health else "none") in values,
-    "is-task": lambda c, values: "false" in [value.lower() for value in values],
-    "isolation": lambda c, values: "default" in values or "" in values,
+    "is-task": lambda c, values: values[0].lower() in _FALSE,
+    # Of Windows; every container of Linux has the one that is asked for.
+    "isolation": lambda c, values: True,
 }
 
 

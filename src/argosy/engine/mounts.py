@@ -12,22 +12,41 @@ import msgspec
 from msgspec import UNSET
 
 from argosy.errors import InvalidParameter
-from argosy.spec.docker_container import ContainerConfig, HostConfig, MountPoint, MountSpec
+from argosy.spec.docker_container import (
+    ContainerConfig,
+    DriverConfig,
+    HostConfig,
+    MountPoint,
+    MountSpec,
+    VolumeOptions,
+)
 
 _PROPAGATIONS = {"private", "rprivate", "shared", "rshared", "slave", "rslave"}
 _COPY = {"nocopy"}
 _LABELS = {"z", "Z"}
 _CONSISTENCY = {"consistent", "cached", "delegated"}
+# What mount(8) knows for every file system, and tmpfs(5) besides.
+_TMPFS_OPTIONS = frozenset(
+    (
+        "defaults ro rw suid nosuid dev nodev exec noexec sync async dirsync remount mand nomand atime "
+        "noatime diratime nodiratime bind rbind unbindable runbindable private rprivate shared rshared slave "
+        "rslave "
+        "relatime norelatime strictatime nostrictatime mode uid gid nr_inodes nr_blocks size mpol"
+    ).split()
+)
 
 
 class Planned(NamedTuple):
-    """`create_source`: a host directory that is made when it is missing. `volume`: name, "" for anonymous."""
+    """`create_source`: a host directory that is made when it is missing. `volume`: name, "" for anonymous.
+    `options`: the volume driver's. `image`: the reference of an image that is mounted."""
 
     point: MountPoint
     volume: str | None = None
     labels: dict[str, str] = {}
     copy_up: bool = False
     create_source: bool = False
+    options: dict[str, str] | None = None
+    image: str = ""
 
 
 def plan(
@@ -49,7 +68,10 @@ def plan(
         planned[target] = item
 
     for text in host.binds or []:
-        add(parse_bind(text))
+        item = parse_bind(text)
+        if item.volume is not None:
+            check_driver(host.volume_driver, item.volume)
+        add(item)
     mounts = host.mounts if isinstance(host.mounts, list) else []
     for spec in mounts:
         if spec.type != "tmpfs":
@@ -63,15 +85,50 @@ def plan(
 
 def tmpfs_mounts(host: HostConfig) -> dict[str, str]:
     """Target → options, of --tmpfs and of --mount type=tmpfs."""
-    found = {_clean(target): options for target, options in (host.tmpfs or {}).items()}
+    found = {_clean(target): _tmpfs_options(options) for target, options in (host.tmpfs or {}).items()}
     for spec in host.mounts if isinstance(host.mounts, list) else []:
         if spec.type == "tmpfs":
+            if spec.source:
+                raise InvalidParameter(f"{_problem(spec)}: field Source must not be specified")
             options = ["ro"] if spec.read_only else []
             if spec.tmpfs_options and spec.tmpfs_options.size_bytes:
                 options.append(f"size={spec.tmpfs_options.size_bytes}")
             if spec.tmpfs_options and spec.tmpfs_options.mode:
                 options.append(f"mode={spec.tmpfs_options.mode:o}")
             found[_clean(spec.target)] = ",".join(options)
+    return found
+
+
+def _tmpfs_options(text: str) -> str:
+    for option in text.split(",") if text else []:
+        if option.partition("=")[0] not in _TMPFS_OPTIONS:
+            raise InvalidParameter(f'invalid tmpfs option "{option}"')
+    return text
+
+
+def subpaths(host: HostConfig) -> dict[str, str]:
+    """Target → what of the volume or the image is mounted there, where that is not the whole."""
+    found = {}
+    for spec in host.mounts if isinstance(host.mounts, list) else []:
+        options = spec.image_options if spec.type == "image" else spec.volume_options
+        if options and options.subpath:
+            found[_clean(spec.target)] = options.subpath
+    return found
+
+
+def recursion(host: HostConfig) -> dict[str, tuple[str, str]]:
+    """Target → how it is bound and how made read-only, where --mount's bind-recursive says it."""
+    found = {}
+    for spec in host.mounts if isinstance(host.mounts, list) else []:
+        options = spec.bind_options
+        if options is not None and spec.type == "bind":
+            bind = "bind" if options.non_recursive else "rbind"
+            readonly = "ro"
+            if options.read_only_force_recursive:
+                readonly = "rro"
+            elif options.read_only_non_recursive:
+                readonly = "nro"
+            found[_clean(spec.target)] = bind, readonly
     return found
 
 
@@ -82,7 +139,8 @@ def parse_bind(text: str) -> Planned:
         return _anonymous(_target(parts[0], text))
     if len(parts) > 3 or not parts[0]:
         raise InvalidParameter(f"invalid volume specification: '{text}'")
-    source, target = parts[0], _target(parts[1], text)
+    source = parts[0]
+    target = _target(parts[1], text, "bind" if source.startswith("/") else "volume")
     mode = parts[2] if len(parts) == 3 else ""
     words = [word for word in mode.split(",") if word]
     propagation = ""
@@ -90,9 +148,9 @@ def parse_bind(text: str) -> Planned:
         if word in _PROPAGATIONS:
             propagation = word
         elif word not in {"ro", "rw"} | _COPY | _LABELS | _CONSISTENCY:
-            raise InvalidParameter(f"invalid volume specification: '{text}': invalid mode: {mode}")
+            raise InvalidParameter(f"invalid mode: {mode}")
     if {"ro", "rw"} <= set(words):
-        raise InvalidParameter(f"invalid volume specification: '{text}': invalid mode: {mode}")
+        raise InvalidParameter(f"invalid mode: {mode}")
     writable = "ro" not in words
     if source.startswith("/"):
         point = MountPoint(
@@ -100,54 +158,91 @@ def parse_bind(text: str) -> Planned:
         )
         return Planned(point, create_source=True)
     if propagation:
-        raise InvalidParameter(f"invalid volume specification: '{text}': invalid mode: {mode}")
+        raise InvalidParameter(f"invalid mode: {mode}")
     point = MountPoint(
         "volume", "", target, mode=mode or "z", rw=writable, propagation="", name=source, driver="local"
     )
     return Planned(point, volume=source, copy_up="nocopy" not in words)
 
 
+def _problem(spec: MountSpec) -> str:
+    return f'invalid mount config for type "{spec.type}"'
+
+
 def _from_spec(spec: MountSpec) -> Planned:
-    problem = f"invalid mount config for type {spec.type!r}".replace("'", '"')
     if not spec.target:
-        raise InvalidParameter(f"{problem}: field Target must not be empty")
-    target = _target(spec.target, spec.target)
-    if spec.type == "bind":
-        if not spec.source:
-            raise InvalidParameter(f"{problem}: field Source must not be empty")
-        if not spec.source.startswith("/"):
-            raise InvalidParameter(
-                f"{problem}: invalid mount path: '{spec.source}' mount path must be absolute"
-            )
-        options = spec.bind_options
-        if not (options and options.create_mountpoint) and not os.path.exists(spec.source):
-            raise InvalidParameter(f"{problem}: bind source path does not exist: {spec.source}")
-        propagation = (options.propagation if options else "") or "rprivate"
-        point = MountPoint(
-            "bind", _clean(spec.source), target, rw=not spec.read_only, propagation=propagation
-        )
-        return Planned(point, create_source=bool(options and options.create_mountpoint))
-    if spec.type == "volume":
-        options_ = spec.volume_options
-        point = MountPoint(
-            "volume", "", target, mode="z", rw=not spec.read_only, name=spec.source or UNSET, driver="local"
-        )
-        if options_ and options_.subpath:
-            raise InvalidParameter(
-                f"{problem}: a volume's subpath cannot be mounted yet",
-                hint="Mount the whole volume, or the directory itself by --mount type=bind.",
-            )
-        labels = (options_.labels if options_ else None) or {}
-        return Planned(point, spec.source, labels, copy_up=not (options_ and options_.no_copy))
-    raise InvalidParameter(f"{problem}: mount type unknown")
+        raise InvalidParameter(f"{_problem(spec)}: field Target must not be empty")
+    maker = {"bind": _bind, "volume": _volume, "image": _image}.get(spec.type)
+    if maker is None:
+        raise InvalidParameter(f"{_problem(spec)}: mount type unknown")
+    return maker(spec, _target(spec.target, spec.target, spec.type))
 
 
-def borrowed(points: Iterable[MountPoint], mode: str, text: str) -> list[MountPoint]:
-    """What --volumes-from takes of another container's mounts. Raises InvalidParameter."""
-    words = [word for word in mode.split(",") if word]
-    if not set(words) <= {"ro", "rw"} | _LABELS:
-        raise InvalidParameter(f"invalid volumes-from specification: '{text}': invalid mode: {mode}")
-    readonly = "ro" in words
+def _bind(spec: MountSpec, target: str) -> Planned:
+    if not spec.source:
+        raise InvalidParameter(f"{_problem(spec)}: field Source must not be empty")
+    if not spec.source.startswith("/"):
+        raise InvalidParameter(
+            f"{_problem(spec)}: invalid mount path: '{spec.source}' mount path must be absolute"
+        )
+    options = spec.bind_options
+    if not (options and options.create_mountpoint) and not os.path.exists(spec.source):
+        raise InvalidParameter(f"{_problem(spec)}: bind source path does not exist: {spec.source}")
+    propagation = (options.propagation if options else "") or "rprivate"
+    point = MountPoint("bind", _clean(spec.source), target, rw=not spec.read_only, propagation=propagation)
+    return Planned(point, create_source=bool(options and options.create_mountpoint))
+
+
+def _volume(spec: MountSpec, target: str) -> Planned:
+    if spec.read_only and not spec.source:
+        raise InvalidParameter(f"{_problem(spec)}: must not set ReadOnly mode when using anonymous volumes")
+    wanted = spec.volume_options or VolumeOptions()
+    _check_subpath(spec, wanted.subpath)
+    driver = wanted.driver_config or DriverConfig()
+    check_driver(driver.name, spec.source)
+    point = MountPoint(
+        "volume", "", target, mode="z", rw=not spec.read_only, name=spec.source or UNSET, driver="local"
+    )
+    return Planned(
+        point,
+        spec.source,
+        wanted.labels or {},
+        copy_up=not wanted.no_copy and not wanted.subpath,
+        options=driver.options,
+    )
+
+
+def _image(spec: MountSpec, target: str) -> Planned:
+    if not spec.source:
+        raise InvalidParameter(f"{_problem(spec)}: field Source must not be empty")
+    _check_subpath(spec, spec.image_options.subpath if spec.image_options else "")
+    point = MountPoint("image", "", target, rw=False, propagation="rprivate", name=spec.source)
+    return Planned(point, image=spec.source)
+
+
+def _check_subpath(spec: MountSpec, subpath: str) -> None:
+    if subpath.startswith("/") or posixpath.normpath(subpath or ".").partition("/")[0] == "..":
+        raise InvalidParameter(f"{_problem(spec)}: subpath must be a relative path within the volume")
+
+
+def check_driver(name: str, volume: str) -> None:
+    """Raises InvalidParameter."""
+    if name not in ("", "local"):
+        raise InvalidParameter(
+            f'create {volume}: error looking up volume plugin {name}: plugin "{name}" not found',
+            hint="The only volume driver here is local.",
+        )
+
+
+def check_borrowing(mode: str) -> None:
+    """Of --volumes-from. Raises InvalidParameter."""
+    if mode and not set(mode.split(",")) <= {"ro", "rw"} | _LABELS:
+        raise InvalidParameter(f"invalid mode: {mode}")
+
+
+def borrowed(points: Iterable[MountPoint], mode: str) -> list[MountPoint]:
+    """What --volumes-from takes of another container's mounts."""
+    readonly = "ro" in mode.split(",")
     return [msgspec.structs.replace(point, rw=point.rw and not readonly) for point in points]
 
 
@@ -159,10 +254,10 @@ def _anonymous(target: str) -> Planned:
     return Planned(MountPoint("volume", "", target, mode="", driver="local"), volume="", copy_up=True)
 
 
-def _target(path: str, text: str) -> str:
+def _target(path: str, text: str, kind: str = "volume") -> str:
     if not path.startswith("/"):
         raise InvalidParameter(
-            f"invalid volume specification: '{text}': invalid mount config for type \"volume\": "
+            f"invalid volume specification: '{text}': invalid mount config for type \"{kind}\": "
             f"invalid mount path: '{path}' mount path must be absolute"
         )
     if _clean(path) == "/":

@@ -165,7 +165,7 @@ class Networks:
             return {}
         settings = EndpointSettings()
         attachment = container.state.attachment
-        if container.status.is_alive():
+        if container.state.started_at:
             settings.network_id = self._rows[mode][0]
         if attachment is not None:
             address = IPv4Address(attachment.address)

@@ -1,17 +1,15 @@
 """From a container to its OCI config.json, with Docker's defaults. Pure."""
 
 import os
-import stat
 from typing import Any
 
-from argosy.engine import mounts
+from argosy.engine import devices, mounts
 from argosy.engine.container import Spec
 from argosy.errors import InvalidParameter
 from argosy.spec.docker_container import HostConfig, Ulimit
 from argosy.spec.oci_runtime import (
     Config,
     ConsoleSize,
-    Device,
     Endpoint,
     Mount,
     Namespace,
@@ -55,21 +53,6 @@ MASKED_PATHS = (
     "/sys/devices/virtual/powercap",
 )
 READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
-_ANY = -1
-_DEFAULT_DEVICE_RULES: tuple[tuple[str, int, int, str], ...] = (
-    ("c", _ANY, _ANY, "m"),
-    ("b", _ANY, _ANY, "m"),
-    ("c", 1, 3, "rwm"),
-    ("c", 1, 5, "rwm"),
-    ("c", 1, 7, "rwm"),
-    ("c", 1, 8, "rwm"),
-    ("c", 1, 9, "rwm"),
-    ("c", 5, 0, "rwm"),
-    ("c", 5, 1, "rwm"),
-    ("c", 5, 2, "rwm"),
-    ("c", 136, _ANY, "rwm"),
-    ("c", 10, 200, "rwm"),
-)
 _CPU_PERIOD = 100_000
 _INIT_TARGET = "/sbin/docker-init"
 
@@ -78,8 +61,8 @@ def capabilities(host: HostConfig) -> list[str]:
     """The set that --cap-add, --cap-drop and --privileged leave. Raises InvalidParameter."""
     if host.privileged:
         return list(ALL_CAPABILITIES)
-    added = [_capability(name) for name in host.cap_add or []]
-    dropped = [_capability(name) for name in host.cap_drop or []]
+    added = [_capability(name, "CapAdd") for name in host.cap_add or []]
+    dropped = [_capability(name, "CapDrop") for name in host.cap_drop or []]
     base = ALL_CAPABILITIES if "ALL" in added else DEFAULT_CAPABILITIES
     # With ALL on both sides, what is added wins (moby `caps.TweakCapabilities`).
     nothing = "ALL" in dropped and "ALL" not in added
@@ -87,18 +70,19 @@ def capabilities(host: HostConfig) -> list[str]:
     return kept + [name for name in added if name != "ALL" and name not in kept]
 
 
-def _capability(text: str) -> str:
+def _capability(text: str, given: str) -> str:
     name = text.upper()
     if name == "ALL":
         return name
     name = name if name.startswith("CAP_") else f"CAP_{name}"
     if name not in ALL_CAPABILITIES:
-        raise InvalidParameter(f'invalid capability: unknown capability: "{name}"')
+        raise InvalidParameter(f'invalid {given}: unknown capability: "{name}"')
     return name
 
 
 def cgroup_path(spec: Spec, default_parent: str) -> str:
-    return f"{(spec.host.cgroup_parent or default_parent).rstrip('/')}/{spec.id}"
+    parent = "/" + (spec.host.cgroup_parent or default_parent).strip("/")
+    return f"{parent.rstrip('/')}/{spec.id}"
 
 
 def process(
@@ -173,8 +157,11 @@ def config(
     endpoints: list[Endpoint],
     joined: dict[str, str],
     init: str = "",
+    images: dict[str, list[RootfsMount]] | None = None,
+    shm: str = "",
 ) -> Config:
-    """`joined` maps kinds of namespaces to the /proc paths of those that other containers lend."""
+    """`joined` maps kinds of namespaces to the /proc paths of those that other containers lend; `images`
+    maps places to what is mounted there one over the other; `shm` is a tmpfs that containers share."""
     host, settings = spec.host, spec.config
     hostname = settings.hostname
     new = [kind for kind in ("mount", "pid", "network", "ipc", "uts", "cgroup") if kind not in joined]
@@ -206,10 +193,10 @@ def config(
             oom_score_adj=host.oom_score_adj,
         ),
         "root": {"path": rootfs, "readonly": host.readonly_rootfs},
-        "mounts": _mounts(spec, directory, init, host_ipc=host_kinds["ipc"] or "ipc" in joined),
+        "mounts": _mounts(spec, directory, init, images or {}, shm, host_ipc=host_kinds["ipc"]),
         "linux": {
             "namespaces": namespaces,
-            "devices": _devices(host),
+            "devices": devices.nodes(host),
             "cgroupsPath": cgroup_path(spec, cgroup_parent),
             "resources": resources(host),
             "sysctl": host.sysctls or {},
@@ -232,7 +219,15 @@ def _needs_slave(spec: Spec) -> bool:
     return any(point.propagation in ("slave", "rslave", "shared", "rshared") for point in spec.mounts)
 
 
-def _mounts(spec: Spec, directory: str, init: str, *, host_ipc: bool) -> list[Mount]:
+def _mounts(
+    spec: Spec,
+    directory: str,
+    init: str,
+    images: dict[str, list[RootfsMount]],
+    shared_memory: str,
+    *,
+    host_ipc: bool,
+) -> list[Mount]:
     host = spec.host
     writable = "rw" if host.privileged else "ro"
     strict = ["nosuid", "noexec", "nodev"]
@@ -274,7 +269,11 @@ def _mounts(spec: Spec, directory: str, init: str, *, host_ipc: bool) -> list[Mo
             )
     else:
         found.append({"destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue", "options": strict})
-    if not host_ipc and host.ipc_mode != "none":
+    if shared_memory:
+        found.append(
+            {"destination": "/dev/shm", "type": "bind", "source": shared_memory, "options": ["rbind"]}
+        )
+    elif not host_ipc and host.ipc_mode != "none":
         found.append(
             {
                 "destination": "/dev/shm",
@@ -304,13 +303,24 @@ def _mounts(spec: Spec, directory: str, init: str, *, host_ipc: bool) -> list[Mo
                 "options": ["nosuid", "nodev", "noexec", *words],
             }
         )
+    subpaths = mounts.subpaths(host) if host.mounts else {}
+    recursion = mounts.recursion(host) if host.mounts else {}
     for point in spec.mounts:
-        words = ["rbind"] + ([] if point.rw else ["ro"])
+        bind, readonly = recursion.get(point.destination, ("rbind", "ro"))
+        words = [bind] + ([] if point.rw else [readonly])
         if point.propagation:
             words.append(point.propagation)
-        user.append(
-            {"destination": point.destination, "type": "bind", "source": point.source, "options": words}
-        )
+        entry: Mount = {
+            "destination": point.destination,
+            "type": "bind",
+            "source": point.source,
+            "options": words,
+        }
+        if point.destination in images:
+            entry["type"], entry["argosyStack"] = "stack", images[point.destination]
+        if point.destination in subpaths:
+            entry["argosySubpath"] = subpaths[point.destination]
+        user.append(entry)
     if init:
         user.append({"destination": _INIT_TARGET, "type": "bind", "source": init, "options": ["bind", "ro"]})
     user.sort(key=lambda mount: mount["destination"].count("/"))
@@ -347,7 +357,7 @@ def resources(host: HostConfig) -> dict[str, Any]:
         cpu["realtimePeriod"] = host.cpu_realtime_period
     if host.cpu_realtime_runtime:
         cpu["realtimeRuntime"] = host.cpu_realtime_runtime
-    found: dict[str, Any] = {"devices": _device_rules(host)}
+    found: dict[str, Any] = {"devices": devices.rules(host)}
     if memory:
         found["memory"] = memory
     if cpu:
@@ -369,114 +379,5 @@ def _block_io(host: HostConfig) -> dict[str, Any]:
         ("throttleWriteIOPSDevice", host.blkio_device_write_iops),
     ):
         if wanted:
-            block[name] = [_throttle(item) for item in wanted]
+            block[name] = [devices.throttle(item) for item in wanted]
     return block
-
-
-def _throttle(item: dict[str, Any]) -> dict[str, int]:
-    path = str(item.get("Path") or "")
-    try:
-        status = os.stat(path)
-    except OSError as error:
-        reason = os.strerror(error.errno or 0).lower()
-        raise InvalidParameter(f"error reading the device {path}: {reason}") from None
-    if not stat.S_ISBLK(status.st_mode):
-        raise InvalidParameter(f"{path} is no block device")
-    device = status.st_rdev
-    return {"major": os.major(device), "minor": os.minor(device), "rate": int(item.get("Rate") or 0)}
-
-
-def _device_rules(host: HostConfig) -> list[dict[str, Any]]:
-    if host.privileged:
-        return [{"allow": True, "access": "rwm"}]
-    rules: list[dict[str, Any]] = [{"allow": False, "access": "rwm"}]
-    for kind, major, minor, access in _DEFAULT_DEVICE_RULES:
-        rules.append({"allow": True, "type": kind, "major": major, "minor": minor, "access": access})
-    for device, access in _asked_devices(host):
-        rules.append(
-            {
-                "allow": True,
-                "type": device["type"],
-                "major": device["major"],
-                "minor": device["minor"],
-                "access": access,
-            }
-        )
-    for text in host.device_cgroup_rules or []:
-        rules.append(_parse_rule(text))
-    return rules
-
-
-def _parse_rule(text: str) -> dict[str, Any]:
-    try:
-        kind, numbers, access = text.split()
-        major, _, minor = numbers.partition(":")
-        return {
-            "allow": True,
-            "type": kind,
-            "major": _ANY if major == "*" else int(major),
-            "minor": _ANY if minor == "*" else int(minor),
-            "access": access,
-        }
-    except ValueError:
-        raise InvalidParameter(f"invalid device cgroup rule format: '{text}'") from None
-
-
-def _asked_devices(host: HostConfig) -> list[tuple[Device, str]]:
-    found = []
-    for mapping in host.devices or []:
-        target = mapping.path_in_container or mapping.path_on_host
-        found.append((_device(mapping.path_on_host, target), mapping.cgroup_permissions or "rwm"))
-    return found
-
-
-def _device(source: str, target: str) -> Device:
-    try:
-        status = os.stat(source)
-    except OSError as error:
-        raise InvalidParameter(
-            f'error gathering device information while adding custom device "{source}": '
-            f"{os.strerror(error.errno or 0).lower()}"
-        ) from None
-    if stat.S_ISCHR(status.st_mode):
-        kind = "c"
-    elif stat.S_ISBLK(status.st_mode):
-        kind = "b"
-    else:
-        raise InvalidParameter(
-            f'error gathering device information while adding custom device "{source}": not a device node'
-        )
-    return {
-        "path": target,
-        "type": kind,
-        "major": os.major(status.st_rdev),
-        "minor": os.minor(status.st_rdev),
-        "fileMode": stat.S_IMODE(status.st_mode),
-        "uid": status.st_uid,
-        "gid": status.st_gid,
-    }
-
-
-def _devices(host: HostConfig) -> list[Device]:
-    found = [device for device, _ in _asked_devices(host)]
-    if host.privileged:
-        found += _host_devices("/dev")
-    return found
-
-
-def _host_devices(directory: str) -> list[Device]:
-    """Every device of the host, what the container has of its own left out."""
-    own = {"/dev/pts", "/dev/shm", "/dev/mqueue", "/dev/fd", "/dev/console", "/dev/ptmx", "/dev/.udev"}
-    found: list[Device] = []
-    for entry in os.scandir(directory):
-        if entry.path in own or entry.is_symlink():
-            continue
-        if entry.is_dir():
-            found += _host_devices(entry.path)
-        elif not entry.is_file():
-            try:
-                found.append(_device(entry.path, entry.path))
-            except InvalidParameter:
-                # A socket or a FIFO, or a device that has just gone.
-                continue
-    return found

@@ -48,6 +48,8 @@ async def remove_locked(engine: Engine, container: Container, *, volumes: bool) 
 
 def _remove_files(engine: Engine, container: Container) -> None:
     engine.images.snapshotter.remove(container.id)
+    for image in container.spec.images:
+        engine.images.snapshotter.remove(image.key)
     shutil.rmtree(engine.directory(container))
     shutil.rmtree(engine.bundle(container), ignore_errors=True)
 

@@ -4,8 +4,9 @@ import time
 
 from msgspec import UNSET
 
-from argosy.engine.container import Container, Health
+from argosy.engine.container import Container, Health, State
 from argosy.engine.core import Engine
+from argosy.engine.health import UNHEALTHY
 from argosy.engine.lifecycle import Status
 from argosy.engine.networks import port_map
 from argosy.errors import NotFound
@@ -17,6 +18,8 @@ from argosy.spec.docker_container import (
     ContainerSummary,
     HealthReport,
     HealthResult,
+    HostConfig,
+    MountPoint,
     NetworkSettings,
     Port,
     StateReport,
@@ -39,19 +42,23 @@ def state(container: Container) -> StateReport:
         error=current.error,
         started_at=rfc3339(current.started_at),
         finished_at=rfc3339(current.finished_at),
-        health=_health(current.health) if current.health is not None else UNSET,
+        health=_health(current) if current.health is not None else UNSET,
     )
 
 
-def _health(health: Health) -> HealthReport:
+def _health(current: State) -> HealthReport:
+    """Docker calls unhealthy whatever is not running; the next check says what it is."""
+    health = current.health or Health(UNHEALTHY)
     log = [HealthResult(rfc3339(c.start), rfc3339(c.end), c.exit_code, c.output) for c in health.log]
-    return HealthReport(health.status, health.failing_streak, log)
+    status = health.status if current.status == Status.RUNNING else UNHEALTHY
+    return HealthReport(status, health.failing_streak, log)
 
 
 def inspect(engine: Engine, container: Container, *, size: bool = False) -> ContainerInspect:
     """`size` walks the file system: not for the event loop's thread."""
     spec = container.spec
     directory, bundle = engine.directory(container), engine.bundle(container)
+    started = container.state.started_at > 0
     networks = engine.networks.endpoint_settings(container)
     bridge = networks.get(spec.host.network_mode)
     settings = NetworkSettings(
@@ -75,10 +82,10 @@ def inspect(engine: Engine, container: Container, *, size: bool = False) -> Cont
         args=spec.args,
         state=state(container),
         image=spec.image,
-        resolv_conf_path=f"{bundle}/resolv.conf",
-        hostname_path=f"{bundle}/hostname",
-        hosts_path=f"{bundle}/hosts",
-        log_path=logfile.path_of(directory) if spec.host.log_config.type != "none" else "",
+        resolv_conf_path=f"{bundle}/resolv.conf" if started else "",
+        hostname_path=f"{bundle}/hostname" if started else "",
+        hosts_path=f"{bundle}/hosts" if started else "",
+        log_path=logfile.path_of(directory) if started and spec.host.log_config.type != "none" else "",
         name=f"/{spec.name}",
         restart_count=container.state.restarts,
         driver=snapshotter.driver,
@@ -89,7 +96,7 @@ def inspect(engine: Engine, container: Container, *, size: bool = False) -> Cont
         exec_ids=[key for key, execution in container.execs.items() if execution.running] or None,
         host_config=spec.host,
         graph_driver={"Name": snapshotter.driver, "Data": snapshotter.describe(spec.id)},
-        mounts=spec.mounts,
+        mounts=[*spec.mounts, *_tmpfs_points(spec.host)] if spec.host.mounts else spec.mounts,
         config=spec.config,
         network_settings=settings,
     )
@@ -97,6 +104,14 @@ def inspect(engine: Engine, container: Container, *, size: bool = False) -> Cont
         report.size_rw = snapshotter.usage(spec.id).size
         report.size_root_fs = report.size_rw + _image_size(engine, container)
     return report
+
+
+def _tmpfs_points(host: HostConfig) -> list[MountPoint]:
+    """Those of --mount; those of --tmpfs are no mount points to Docker."""
+    mounts = host.mounts if isinstance(host.mounts, list) else []
+    return [
+        MountPoint("tmpfs", "", spec.target, rw=not spec.read_only) for spec in mounts if spec.type == "tmpfs"
+    ]
 
 
 def _image_size(engine: Engine, container: Container) -> int:

@@ -21,6 +21,8 @@ class Settings:
     bridge_address: IPv4Interface | None = None
     insecure_registries: tuple[str, ...] = ()
     registry_mirrors: tuple[str, ...] = ()
+    max_concurrent_downloads: int = 3
+    max_concurrent_uploads: int = 5
     storage_driver: str = ""
     labels: tuple[str, ...] = field(default=())
 

@@ -7,10 +7,9 @@ from typing import Any
 
 import msgspec
 
-from argosy.engine import oci
+from argosy.engine import log_options, oci, shared_memory
 from argosy.engine.container import Container
-from argosy.engine.core import Engine
-from argosy.engine.create import log_limits
+from argosy.engine.core import Engine, log
 from argosy.engine.lifecycle import Event, Status
 from argosy.engine.networks import BRIDGE, HOST, NONE
 from argosy.engine.remove import remove_locked
@@ -22,6 +21,7 @@ from argosy.runtime import seccomp_policy
 from argosy.spec.oci_runtime import Config, Endpoint, RootfsMount
 
 _encode = msgspec.json.Encoder().encode
+SHAREABLE = "shareable"
 NOT_FOUND, NOT_EXECUTABLE, CANNOT_START = 127, 126, 128
 
 
@@ -62,6 +62,7 @@ async def start_locked(engine: Engine, container: Container) -> None:
             answer = await engine.shim.ask(_request(engine, container))
         except BaseException:
             _let_go_of_network(engine, container)
+            await let_go_of_mounts(engine, container)
             raise
     except (ArgosyError, OSError, sqlite3.Error) as error:
         if before == Status.RESTARTING:
@@ -90,6 +91,10 @@ async def _prepare(engine: Engine, container: Container) -> None:
     if mode == BRIDGE:
         container.state.attachment, endpoint = engine.networks.attach(container)
         endpoints.append(endpoint)
+    if container.spec.mounts:
+        await _attach_volumes(engine, container)
+    if container.spec.host.ipc_mode == SHAREABLE:
+        await engine.in_thread(shared_memory.make, engine.bundle(container), container.spec.host.shm_size)
     seccomp = await _seccomp(engine, container)
     joined = _joined(engine, container)
     _write_bundle(engine, container, endpoints, seccomp, joined)
@@ -98,29 +103,66 @@ async def _prepare(engine: Engine, container: Container) -> None:
     await engine.containers.save_state(container, status=Status.RUNNING)
 
 
+async def _attach_volumes(engine: Engine, container: Container) -> None:
+    for point in container.spec.mounts:
+        if point.type == "volume" and engine.volumes.is_mount(point.name):
+            await engine.in_thread(engine.volumes.attach, point.name)
+
+
+async def let_go_of_mounts(engine: Engine, container: Container) -> None:
+    """With the container's process gone: what no other running one uses is unmounted."""
+    if container.spec.host.ipc_mode == SHAREABLE:
+        await engine.in_thread(shared_memory.remove, engine.bundle(container))
+    for point in container.spec.mounts:
+        if point.type != "volume" or not engine.volumes.is_mount(point.name):
+            continue
+        users = (engine.containers.get(user) for user in engine.volume_users(str(point.name)))
+        if any(user is not None and user is not container and user.status.is_alive() for user in users):
+            continue
+        try:
+            await engine.in_thread(engine.volumes.detach, point.name)
+        except Conflict as error:
+            log.warning("%s", error.message)
+
+
 def _write_bundle(
     engine: Engine, container: Container, endpoints: list[Endpoint], seccomp: str, joined: dict[str, str]
 ) -> None:
     bundle = engine.bundle(container)
     os.makedirs(bundle, mode=0o700, exist_ok=True)
     engine.networks.write_files(container, bundle, _links(engine, container))
-    rootfs: list[RootfsMount] = [
-        {"type": mount.type, "source": mount.source, "options": list(mount.options)}
-        for mount in engine.images.snapshotter.mounts(container.id)
-    ]
+    images = {image.target: _snapshot(engine, image.key) for image in container.spec.images}
     config: Config = oci.config(
         container.spec,
         directory=bundle,
         rootfs=engine.settings.rootfs,
-        rootfs_mounts=rootfs,
+        rootfs_mounts=_snapshot(engine, container.id),
         cgroup_parent=engine.settings.cgroup_parent,
         seccomp=seccomp,
         endpoints=endpoints,
         joined=joined,
         init=_init_path(container),
+        images=images,
+        shm=_shared_memory(engine, container),
     )
     with open(os.path.join(bundle, "config.json"), "wb") as file:
         file.write(_encode(config))
+
+
+def _shared_memory(engine: Engine, container: Container) -> str:
+    """The tmpfs that it shares with others, its own or one of theirs; "" for one that nobody else sees."""
+    mode = container.spec.host.ipc_mode
+    if mode.startswith("container:"):
+        lender = engine.containers.find(mode.partition(":")[2])
+        return shared_memory.path_in(engine.bundle(lender))
+    return shared_memory.path_in(engine.bundle(container)) if mode == SHAREABLE else ""
+
+
+def _snapshot(engine: Engine, key: str) -> list[RootfsMount]:
+    return [
+        {"type": mount.type, "source": mount.source, "options": list(mount.options)}
+        for mount in engine.images.snapshotter.mounts(key)
+    ]
 
 
 def _request(engine: Engine, container: Container) -> dict[str, Any]:
@@ -133,7 +175,7 @@ def _request(engine: Engine, container: Container) -> dict[str, Any]:
         "stdin_once": config.stdin_once,
     }
     if host.log_config.type != "none":
-        size, files = log_limits(host.log_config)
+        size, files = log_options.sizes(host.log_config)
         request["log"] = {"directory": engine.directory(container), "max_size": size, "max_files": files}
     return request
 
@@ -201,9 +243,24 @@ def _joined(engine: Engine, container: Container) -> dict[str, str]:
     for kind, mode in (("network", host.network_mode), ("pid", host.pid_mode), ("ipc", host.ipc_mode)):
         scheme, _, name = mode.partition(":")
         if scheme == "container":
-            lender = engine.containers.find(name)
+            try:
+                lender = engine.containers.find(name)
+            except NotFound as error:
+                if kind != "network":
+                    raise
+                raise NotFound(f"joining network namespace of container: {error.message}") from None
             if not lender.status.is_alive():
-                raise Conflict(f"cannot join {kind} namespace of a non running container: {lender.name}")
+                if kind == "network":
+                    state = f"container {lender.name} is {lender.status}"
+                    raise Conflict(f"cannot join network namespace of a non running container: {state}")
+                raise Conflict(
+                    f"failed to join {kind.upper()} namespace: container {lender.id} is not running"
+                )
+            if kind == "ipc" and lender.spec.host.ipc_mode != SHAREABLE:
+                raise Conflict(
+                    f"failed to join IPC namespace: container {lender.id}: non-shareable IPC "
+                    "(hint: use IpcMode:shareable for the donor container)"
+                )
             found[kind] = namespace_path(lender.state.pid, kind)
     return found
 

@@ -17,7 +17,7 @@ from argosy.engine.health import HealthChecks
 from argosy.engine.lifecycle import Event, Status
 from argosy.engine.remove import remove_locked
 from argosy.engine.restart import delay_before_restart, starts_with_engine
-from argosy.engine.start import start_locked
+from argosy.engine.start import let_go_of_mounts, start_locked
 from argosy.engine.stop import cgroup_path
 from argosy.errors import ArgosyError
 from argosy.linux import cgroup
@@ -80,7 +80,8 @@ class Supervisor:
         """Remove what belongs to no container: snapshots, directories, bundles, cgroups."""
         engine = self._engine
         known = {container.id for container in engine.containers.all()}
-        engine.images.recover(known, running=bool(alive))
+        views = {image.key for container in engine.containers.all() for image in container.spec.images}
+        engine.images.recover(known | views, running=bool(alive))
         for parent in (engine.settings.containers, engine.settings.bundles):
             for entry in os.listdir(parent):
                 if entry not in (known if parent == engine.settings.containers else alive):
@@ -143,6 +144,7 @@ class Supervisor:
         self._record_exit(container, message)
         if attachment is not None:
             engine.networks.detach(attachment)
+        await let_go_of_mounts(engine, container)
         auto_remove = container.spec.host.auto_remove
         if not auto_remove:
             await engine.containers.save_state(container)

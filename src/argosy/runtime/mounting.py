@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from argosy.linux import cgroup, mount
 from argosy.linux.new_mount import MOUNT_ATTR_RDONLY, open_filesystem
-from argosy.linux.path import make_mountpoint, open_in_root
+from argosy.linux.path import O_PATH, make_mountpoint, open_in_root
 from argosy.runtime.copy_up import copy_up
 from argosy.runtime.operations import Context, Refused
 from argosy.spec.oci_runtime import Device
@@ -30,14 +30,16 @@ class SetPropagation(NamedTuple):
 
 
 class OpenLayers(NamedTuple):
-    """Opens the layers of the root file system that are devices, while the process may still open any."""
+    """Opens the layers of a stack that are devices, while the process may still open any."""
 
     mounts: tuple[tuple[str, str, tuple[str, ...]], ...]
+    place: str = ""
 
     def execute(self, context: Context) -> None:
+        opened = context.layers.setdefault(self.place, [])
         for kind, source, options in self.mounts:
             pairs = [option.partition("=")[::2] for option in options]
-            context.layers.append(open_filesystem(kind, [("source", source), *pairs], MOUNT_ATTR_RDONLY))
+            opened.append(open_filesystem(kind, [("source", source), *pairs], MOUNT_ATTR_RDONLY))
 
     def describe(self) -> str:
         return "open " + " ".join(source for _, source, _ in self.mounts)
@@ -54,7 +56,7 @@ class MountRoot(NamedTuple):
 
     def execute(self, context: Context) -> None:
         if self.mounts:
-            mount.mount_stack(list(self.mounts), self.target, tuple(context.layers))
+            mount.mount_stack(list(self.mounts), self.target, tuple(context.layers.get("", ())))
         else:
             mount.mount(self.target, self.target, flags=mount.MS_BIND | mount.MS_REC)
         context.root = os.open(self.target, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -107,45 +109,102 @@ class CopyUp(NamedTuple):
         return f"copy {self.target} into {self.source} if that is empty"
 
 
+class StackMount(NamedTuple):
+    """Mounts (type, source, options) one over the other, and the result, or a part of it, read-only at
+    `target`. It is put together at `scratch`, where the root is by now, and taken away from there."""
+
+    mounts: tuple[tuple[str, str, tuple[str, ...]], ...]
+    scratch: str
+    target: str
+    subpath: str
+
+    def execute(self, context: Context) -> None:
+        opened = tuple(context.layers.get(self.target, ()))
+        mount.mount_stack(list(self.mounts), self.scratch, opened)
+        try:
+            _bind(context.root, self.scratch, self.subpath, self.target, mount.MS_RDONLY, 0)
+        finally:
+            for _ in self.mounts:
+                mount.umount(self.scratch, mount.MNT_DETACH)
+
+    def describe(self) -> str:
+        return f"mount {len(self.mounts)} layers on {self.target}"
+
+
 class BindMount(NamedTuple):
+    """`subpath` is resolved inside the source, which a container may have filled. Options besides those of
+    mount(8): `nro` for a read-only mount with writable ones below it, `rro` for all read-only or none."""
+
     source: str
     target: str
     options: tuple[str, ...]
+    subpath: str = ""
 
     def execute(self, context: Context) -> None:
-        flags, propagation, data = mount.parse_options(self.options)
+        words = [_RECURSION.get(word, word) for word in self.options]
+        flags, propagation, data = mount.parse_options(words)
         if data:
             raise Refused(f"invalid mount option for {self.target}: {data}")
-        try:
-            directory = stat.S_ISDIR(os.stat(self.source).st_mode)
-        except FileNotFoundError:
-            raise Refused(f"bind source path does not exist: {self.source}") from None
-        point = make_mountpoint(context.root, self.target, directory=directory)
-        try:
-            mount.mount(self.source, f"/proc/self/fd/{point}", flags=mount.MS_BIND | flags & mount.MS_REC)
-        finally:
-            os.close(point)
-        # The descriptor names what the mount hides; reopened, it names the mount.
-        point = make_mountpoint(context.root, self.target, directory=directory)
-        try:
-            path = f"/proc/self/fd/{point}"
-            mount.mount("", path, flags=propagation or mount.MS_PRIVATE | mount.MS_REC)
-            attributes = flags & ~(mount.MS_BIND | mount.MS_REC)
-            if attributes:
-                kept = _mount_flags(path)
-                mount.mount("", path, flags=mount.MS_BIND | mount.MS_REMOUNT | attributes | kept)
-            if attributes & mount.MS_RDONLY and flags & mount.MS_REC:
-                try:
-                    mount.set_readonly_recursive(path)
-                except OSError as error:
-                    # Kernels before 5.12: the mount itself is read-only, mounts below it are not.
-                    if error.errno != errno.ENOSYS:
-                        raise
-        finally:
-            os.close(point)
+        below = "nro" not in self.options
+        _bind(context.root, self.source, self.subpath, self.target, flags, propagation, below=below)
 
     def describe(self) -> str:
-        return f"bind {self.source} on {self.target}"
+        inside = f"/{self.subpath}" if self.subpath else ""
+        return f"bind {self.source}{inside} on {self.target}"
+
+
+_RECURSION = {"nro": "ro", "rro": "ro"}
+
+
+def _bind(
+    root: int, source: str, subpath: str, target: str, flags: int, propagation: int, *, below: bool = True
+) -> None:
+    """`below`: a read-only mount makes those below it read-only, too."""
+    if not subpath:
+        _bind_path(root, source, target, flags, propagation, below=below)
+        return
+    outer = os.open(source, O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        inner = open_in_root(outer, subpath, O_PATH)
+    except OSError as error:
+        path, reason = f"{source}/{subpath}", os.strerror(error.errno or 0).lower()
+        raise Refused(f"cannot access path {path}: lstat {path}: {reason}") from None
+    finally:
+        os.close(outer)
+    try:
+        _bind_path(root, f"/proc/self/fd/{inner}", target, flags, propagation, below=below)
+    finally:
+        os.close(inner)
+
+
+def _bind_path(root: int, source: str, target: str, flags: int, propagation: int, *, below: bool) -> None:
+    try:
+        directory = stat.S_ISDIR(os.stat(source).st_mode)
+    except FileNotFoundError:
+        raise Refused(f"bind source path does not exist: {source}") from None
+    point = make_mountpoint(root, target, directory=directory)
+    try:
+        mount.mount(source, f"/proc/self/fd/{point}", flags=mount.MS_BIND | flags & mount.MS_REC)
+    finally:
+        os.close(point)
+    # The descriptor names what the mount hides; reopened, it names the mount.
+    point = make_mountpoint(root, target, directory=directory)
+    try:
+        path = f"/proc/self/fd/{point}"
+        mount.mount("", path, flags=propagation or mount.MS_PRIVATE | mount.MS_REC)
+        attributes = flags & ~(mount.MS_BIND | mount.MS_REC)
+        if attributes:
+            kept = _mount_flags(path)
+            mount.mount("", path, flags=mount.MS_BIND | mount.MS_REMOUNT | attributes | kept)
+        if attributes & mount.MS_RDONLY and flags & mount.MS_REC and below:
+            try:
+                mount.set_readonly_recursive(path)
+            except OSError as error:
+                # Kernels before 5.12: the mount itself is read-only, mounts below it are not.
+                if error.errno != errno.ENOSYS:
+                    raise
+    finally:
+        os.close(point)
 
 
 def _mount_flags(path: str) -> int:

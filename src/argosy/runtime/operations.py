@@ -27,8 +27,8 @@ class Context:
     def __init__(self, environment: dict[str, str]) -> None:
         self.environment = environment
         self.root = -1
-        # Layers of the root that are mounted nowhere yet.
-        self.layers: list[int] = []
+        # Layers that are mounted nowhere yet, by where their stack goes; the root's by "".
+        self.layers: dict[str, list[int]] = {}
         self.host_route: netlink.Socket | None = None
         self.identity = users.Identity(0, 0, [], "/")
         self.seccomp_program = b""
@@ -218,8 +218,9 @@ class SetSysctl(NamedTuple):
         try:
             with open(path, "w") as file:
                 file.write(self.value)
-        except FileNotFoundError:
-            raise Refused(f"sysctl {self.key} does not exist on this kernel") from None
+        except OSError as error:
+            verb = "open" if error.errno == errno.ENOENT else "write"
+            raise Refused(f"{verb} {path}: {os.strerror(error.errno or 0).lower()}") from None
 
     def describe(self) -> str:
         return f"sysctl {self.key}={self.value}"

@@ -3,7 +3,7 @@
 from argosy.linux import mount, namespaces
 from argosy.runtime import mounting
 from argosy.runtime import operations as op
-from argosy.spec.oci_runtime import Config, Device, Process
+from argosy.spec.oci_runtime import Config, Device, Mount, Process, RootfsMount
 
 # runtime-spec, "Default Devices".
 _DEFAULT_DEVICES: tuple[Device, ...] = (
@@ -58,9 +58,14 @@ def plan_init(config: Config) -> list[op.Operation]:
     new = {entry["type"] for entry in linux.get("namespaces", []) if not entry.get("path")}
     steps: list[op.Operation] = []
     # The group's device rules forbid it.
-    layers = tuple(each for each in _root_mounts(config)[:-1] if each[1].startswith("/dev/"))
-    if layers:
-        steps.append(mounting.OpenLayers(layers))
+    stacks = [("", _root_mounts(config))]
+    stacks += [
+        (entry["destination"], _stack(entry)) for entry in config.get("mounts", []) if _is_stack(entry)
+    ]
+    for place, stack in stacks:
+        layers = tuple(each for each in stack[:-1] if each[1].startswith("/dev/"))
+        if layers:
+            steps.append(mounting.OpenLayers(layers, place))
     if linux.get("cgroupsPath"):
         steps.append(op.JoinCgroup(linux["cgroupsPath"]))
     if process.get("oomScoreAdj"):
@@ -89,9 +94,23 @@ def plan_init(config: Config) -> list[op.Operation]:
     return steps + _plan_process(process, console=True, create_directory=True)
 
 
-def _root_mounts(config: Config) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
-    rootfs = config.get("argosy", {}).get("rootfs", [])
-    return tuple((mount["type"], mount["source"], tuple(mount["options"])) for mount in rootfs)
+_Mounts = tuple[tuple[str, str, tuple[str, ...]], ...]
+
+
+def _root_mounts(config: Config) -> _Mounts:
+    return _as_values(config.get("argosy", {}).get("rootfs", []))
+
+
+def _is_stack(entry: Mount) -> bool:
+    return entry.get("type") == "stack"
+
+
+def _stack(entry: Mount) -> _Mounts:
+    return _as_values(entry.get("argosyStack", []))
+
+
+def _as_values(mounts: list[RootfsMount]) -> _Mounts:
+    return tuple((mount["type"], mount["source"], tuple(mount["options"])) for mount in mounts)
 
 
 def _plan_root(config: Config) -> list[op.Operation]:
@@ -105,12 +124,15 @@ def _plan_root(config: Config) -> list[op.Operation]:
     for entry in config.get("mounts", []):
         kind, target = entry.get("type", ""), entry["destination"]
         options = tuple(entry.get("options", []))
-        if kind == "cgroup":
+        if kind == "stack":
+            steps.append(mounting.StackMount(_stack(entry), path, target, entry.get("argosySubpath", "")))
+        elif kind == "cgroup":
             steps.append(mounting.MountCgroups(target, options))
         elif kind == "bind" or "bind" in options or "rbind" in options:
             if target in config.get("argosy", {}).get("copyUp", []):
                 steps.append(mounting.CopyUp(entry["source"], target))
-            steps.append(mounting.BindMount(entry["source"], target, options))
+            subpath = entry.get("argosySubpath", "")
+            steps.append(mounting.BindMount(entry["source"], target, options, subpath))
         else:
             steps.append(mounting.FileSystemMount(kind, entry.get("source", kind), target, options))
         if target == "/dev":

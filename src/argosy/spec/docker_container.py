@@ -103,6 +103,10 @@ class VolumeOptions(msgspec.Struct, rename="pascal", omit_defaults=True):
     driver_config: DriverConfig | None = None
 
 
+class ImageOptions(msgspec.Struct, rename="pascal", omit_defaults=True):
+    subpath: str = ""
+
+
 class TmpfsOptions(msgspec.Struct, rename="pascal", omit_defaults=True):
     """`size_bytes` in bytes; `mode` as an integer."""
 
@@ -121,6 +125,7 @@ class MountSpec(msgspec.Struct, rename="pascal", omit_defaults=True):
     consistency: str = ""
     bind_options: BindOptions | None = None
     volume_options: VolumeOptions | None = None
+    image_options: ImageOptions | None = None
     tmpfs_options: TmpfsOptions | None = None
 
 
@@ -194,6 +199,25 @@ class HostConfig(msgspec.Struct, rename="pascal"):
     masked_paths: Strings = None
     readonly_paths: Strings = None
     init: bool | None | UnsetType = UNSET
+
+
+class UpdateRequest(msgspec.Struct, rename="pascal"):
+    """`POST /containers/{id}/update`; what is zero or empty stays as it is."""
+
+    cpu_shares: int = 0
+    memory: int = 0
+    nano_cpus: int = 0
+    blkio_weight: int = 0
+    cpu_period: int = 0
+    cpu_quota: int = 0
+    cpu_realtime_period: int = 0
+    cpu_realtime_runtime: int = 0
+    cpuset_cpus: str = ""
+    cpuset_mems: str = ""
+    memory_reservation: int = 0
+    memory_swap: int = 0
+    pids_limit: int | None = None
+    restart_policy: RestartPolicy | None = None
 
 
 class EndpointIpam(msgspec.Struct, omit_defaults=True):

@@ -9,7 +9,7 @@ from msgspec import field
 class Ipam(msgspec.Struct, rename="pascal"):
     driver: str = "default"
     options: dict[str, str] | None = None
-    config: list[dict[str, str]] = []
+    config: list[dict[str, str]] | None = None
 
 
 class Network(msgspec.Struct, rename="pascal", kw_only=True):

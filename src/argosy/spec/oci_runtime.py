@@ -55,11 +55,21 @@ class Root(TypedDict, total=False):
     readonly: bool
 
 
+class RootfsMount(TypedDict):
+    type: str
+    source: str
+    options: list[str]
+
+
 class Mount(TypedDict, total=False):
     destination: str
     type: str
     source: str
     options: list[str]
+    # Ours: for the type `stack`, what is mounted one over the other; and the part of it, or of a bind
+    # mount's source, that is taken.
+    argosyStack: list[RootfsMount]
+    argosySubpath: str
 
 
 class Namespace(TypedDict, total=False):
@@ -100,12 +110,6 @@ class Endpoint(TypedDict):
     gateway: str
     # Whether it may reach itself through a port that it publishes.
     hairpin: bool
-
-
-class RootfsMount(TypedDict):
-    type: str
-    source: str
-    options: list[str]
 
 
 class Extension(TypedDict, total=False):

@@ -19,6 +19,7 @@ import msgspec
 from argosy.database import Database
 from argosy.errors import Conflict, InvalidParameter, NotFound
 from argosy.ids import NAME, new_id
+from argosy.volume import options as volume_options
 
 ANONYMOUS_LABEL = "com.docker.volume.anonymous"
 
@@ -64,7 +65,7 @@ class VolumeStore:
                 self._path(str(name)),
             )
         for entry in os.listdir(root):
-            if entry not in self._volumes:
+            if entry not in self._volumes and not volume_options.is_mounted(self._path(entry)):
                 shutil.rmtree(os.path.join(root, entry))
 
     def _path(self, name: str) -> str:
@@ -96,8 +97,7 @@ class VolumeStore:
                 "absolute path"
             )
         if options:
-            unknown = ", ".join(sorted(options))
-            raise InvalidParameter(f"create {name}: the local driver has no option {unknown}")
+            volume_options.check(name, options)
         with self._lock:
             existing = self._volumes.get(name)
             if existing is not None:
@@ -105,9 +105,10 @@ class VolumeStore:
             kept = dict(labels or {})
             if anonymous:
                 kept[ANONYMOUS_LABEL] = ""
-            volume = Volume(name, time.time_ns(), kept, options or {}, self._path(name))
+            ordered = dict(sorted((options or {}).items()))
+            volume = Volume(name, time.time_ns(), dict(sorted(kept.items())), ordered, self._path(name))
             os.makedirs(volume.path, mode=0o755, exist_ok=True)
-            row = (name, volume.created, msgspec.json.encode(kept).decode(), "{}")
+            row = (name, volume.created, _encoded(kept), _encoded(volume.options))
             self._database.write(
                 lambda connection: connection.execute("INSERT INTO volumes VALUES (?, ?, ?, ?)", row),
                 durable=not anonymous,
@@ -122,6 +123,8 @@ class VolumeStore:
             users = in_use(name)
             if users:
                 raise Conflict(f"remove {name}: volume is in use - [{', '.join(users)}]")
+            # Before its row goes: what is mounted here is not the volume's to delete.
+            self._let_go(volume)
 
             def delete(connection: sqlite3.Connection) -> None:
                 connection.execute("DELETE FROM volumes WHERE name = ?", (name,))
@@ -129,3 +132,35 @@ class VolumeStore:
             self._database.write(delete, durable=not volume.anonymous)
             del self._volumes[name]
             shutil.rmtree(os.path.join(self._root, name))
+
+    def is_mount(self, name: object) -> bool:
+        """Whether its options name something to be mounted."""
+        volume = self._volumes.get(name) if isinstance(name, str) else None
+        return volume is not None and bool(volume.options)
+
+    def attach(self, name: str) -> None:
+        """Mount what its options name, if any. Idempotent. Raises ArgosyError."""
+        volume = self._volumes.get(name)
+        if volume is not None and volume.options:
+            with self._lock:
+                volume_options.attach(volume.path, volume.options)
+
+    def detach(self, name: str) -> None:
+        """Unmount it again. Idempotent. Raises Conflict while somebody is inside."""
+        volume = self._volumes.get(name)
+        if volume is not None and volume.options:
+            with self._lock:
+                self._let_go(volume)
+
+    @staticmethod
+    def _let_go(volume: Volume) -> None:
+        if not volume.options:
+            return
+        try:
+            volume_options.detach(volume.path)
+        except OSError as error:
+            raise Conflict(f"volume {volume.name} cannot be unmounted: {error.strerror}") from None
+
+
+def _encoded(labels: dict[str, str]) -> str:
+    return msgspec.json.encode(labels).decode()

@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 from msgspec import UNSET
 
-from argosy.engine import oci
-from argosy.engine.create import log_limits, merge, normalise
+from argosy.engine import asked, log_options, oci
+from argosy.engine.create import merge, normalise
 from argosy.errors import InvalidParameter
 from argosy.spec import oci_image
 from argosy.spec.docker_container import (
@@ -106,6 +106,7 @@ def test_a_health_check_that_says_only_a_part_keeps_the_rest_of_the_images() -> 
 
 def normal(**host: Any) -> HostConfig:
     made = HostConfig(**host)
+    asked.check(ContainerConfig(), made, {})
     normalise(made, ContainerConfig())
     return made
 
@@ -132,7 +133,7 @@ def test_nothing_is_masked_for_the_privileged_or_on_request() -> None:
         ({"memory": 64 << 20, "memory_swap": 32 << 20}, "Minimum memoryswap limit should be larger"),
         ({"memory": 64 << 20, "memory_reservation": 65 << 20}, "can not be less than memory reservation"),
         ({"nano_cpus": 10**12}, "range of CPUs is from 0.01 to"),
-        ({"nano_cpus": 10**8, "cpu_quota": 5}, "Nano CPUs and CPU Period cannot both be set"),
+        ({"nano_cpus": 10**8, "cpu_quota": 5}, "Nano CPUs and CPU Quota cannot both be set"),
         ({"ulimits": [Ulimit("nofile", 1, 2)]}, "soft limit must be less than or equal to hard limit"),
         ({"ulimits": [Ulimit("fun", 1, 1)]}, "invalid ulimit type: fun"),
         ({"pid_mode": "x"}, "invalid PID mode: x"),
@@ -184,7 +185,7 @@ def test_ports_published_in_the_hosts_network_are_warned_of() -> None:
 def test_the_size_of_logs_is_chosen_by_log_options(
     options: dict[str, str], expected: tuple[int, int]
 ) -> None:
-    assert log_limits(LogConfig("json-file", options)) == expected
+    assert log_options.sizes(LogConfig("json-file", options)) == expected
 
 
 @pytest.mark.parametrize(
@@ -192,4 +193,4 @@ def test_the_size_of_logs_is_chosen_by_log_options(
 )
 def test_log_options_that_make_no_sense_are_refused(options: dict[str, str]) -> None:
     with pytest.raises(InvalidParameter):
-        log_limits(LogConfig("json-file", options))
+        log_options.sizes(LogConfig("json-file", options))

@@ -59,8 +59,8 @@ def test_a_name_that_could_lead_astray_is_refused(store: VolumeStore, root: Path
 
 
 def test_an_option_that_is_not_known_is_named(store: VolumeStore) -> None:
-    with pytest.raises(InvalidParameter, match="no option size"):
-        store.create("data", options={"size": "1"})
+    with pytest.raises(InvalidParameter, match="invalid option"):
+        store.create("data", options={"colour": "1"})
 
 
 def test_a_removed_volume_is_gone_with_its_content(store: VolumeStore, root: Path) -> None:
