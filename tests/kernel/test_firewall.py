@@ -67,6 +67,18 @@ def test_two_engines_tables_do_not_touch_one_another(in_new_network: Run) -> Non
     in_new_network(body)
 
 
+def test_whoever_changes_a_rule_is_noticed_once(in_new_network: Run) -> None:
+    def body() -> None:
+        changes = nft.Changes()
+        assert changes.seen()
+        assert not changes.seen()
+        Firewall("agt").install([NETWORK], [publication(number) for number in range(1, 400)])
+        assert changes.seen()
+        assert not changes.seen()
+
+    in_new_network(body)
+
+
 def test_publishing_is_all_or_nothing(in_new_network: Run) -> None:
     def body() -> None:
         firewall = Firewall("agt")

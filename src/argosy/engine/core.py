@@ -37,7 +37,8 @@ class Engine:
             settings.rootfs,
         ):
             os.makedirs(directory, mode=0o711, exist_ok=True)
-        spread_subdirectories(settings.containers)
+        for parent in (settings.containers, settings.bundles):
+            spread_subdirectories(parent)
         self.settings = settings
         self.database = Database(os.path.join(settings.root, "argosy.db"))
         self.events = Events()

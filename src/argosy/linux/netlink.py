@@ -206,13 +206,22 @@ def add_veth(
     route: Socket, name: str, *, master: int, mtu: int, peer_name: str, peer_mac: bytes, peer_netns: int
 ) -> None:
     """A veth pair: `name`, up and in the bridge `master`, here; `peer_name` in the namespace behind a fd."""
+    request = veth_request(name, master=master, mtu=mtu, peer_name=peer_name, peer_mac=peer_mac)
+    route.request(*with_descriptor(request, peer_netns), f"add veth {name}")
+
+
+def veth_request(
+    name: str, *, master: int, mtu: int, peer_name: str, peer_mac: bytes, peer_index: int = 0
+) -> Request:
+    """As `add_veth`, but for the namespace, which `with_descriptor` fills in. With `peer_index` the peer
+    gets that number."""
     peer = nested(
         VETH_INFO_PEER,
-        _ifinfo()
+        _ifinfo(index=peer_index)
         + string(IFLA_IFNAME, peer_name)
         + attribute(IFLA_ADDRESS, peer_mac)
         + u32(IFLA_MTU, mtu)
-        + u32(IFLA_NET_NS_FD, peer_netns),
+        + u32(IFLA_NET_NS_FD, 0),
     )
     payload = (
         _ifinfo(flags=IFF_UP, change=IFF_UP)
@@ -221,17 +230,22 @@ def add_veth(
         + u32(IFLA_MASTER, master)
         + nested(IFLA_LINKINFO, string(IFLA_INFO_KIND, "veth"), nested(IFLA_INFO_DATA, peer))
     )
-    route.request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, payload, f"add veth {name}")
+    return RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, payload
 
 
-def set_hairpin(route: Socket, name: str) -> None:
+def with_descriptor(request: Request, descriptor: int) -> Request:
+    """A request that ends with a descriptor's number, with this one."""
+    kind, flags, payload = request
+    return kind, flags, payload[:-4] + struct.pack("=I", descriptor)
+
+
+def hairpin_request(name: str) -> Request:
     """Let frames leave by the bridge port that they came in by. Where br_netfilter is at work, a packet
     that is translated back to its sender's bridge never leaves the bridge, and needs this."""
     slave = string(IFLA_INFO_SLAVE_KIND, "bridge") + nested(
         IFLA_INFO_SLAVE_DATA, attribute(IFLA_BRPORT_MODE, b"\1")
     )
-    payload = _ifinfo() + string(IFLA_IFNAME, name) + nested(IFLA_LINKINFO, slave)
-    route.request(RTM_NEWLINK, 0, payload, f"set hairpin mode of {name}")
+    return RTM_NEWLINK, 0, _ifinfo() + string(IFLA_IFNAME, name) + nested(IFLA_LINKINFO, slave)
 
 
 def set_up(route: Socket, index: int) -> None:

@@ -5,6 +5,8 @@ bytes, 8 and up name 4-byte slices of the same space (8 = the first quarter of r
 Numbers in messages are big-endian, unlike the rest of netlink.
 """
 
+import errno
+import socket
 import struct
 
 from argosy.linux.netlink import (
@@ -24,6 +26,7 @@ from argosy.linux.netlink import (
 
 NETLINK_NETFILTER = 12
 _SUBSYSTEM = 10 << 8
+_SOL_NETLINK, _ADD_MEMBERSHIP, _GROUP_NFTABLES = 270, 1, 7
 _BATCH_BEGIN, _BATCH_END = 0x10, 0x11
 _NEWTABLE, _GETTABLE, _DELTABLE = 0, 1, 2
 _NEWCHAIN, _GETCHAIN = 3, 4
@@ -236,6 +239,36 @@ def table_exists(netfilter: Socket, table: str) -> bool:
     except FileNotFoundError:
         return False
     return True
+
+
+class Changes:
+    """Whether anybody has changed any ruleset of this network namespace (NFNLGRP_NFTABLES)."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(
+            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_NETFILTER
+        )
+        self._socket.bind((0, 0))
+        self._socket.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, _GROUP_NFTABLES)
+        self._socket.setblocking(False)
+        self._first = True
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def seen(self) -> bool:
+        """Since the last call; True at the first."""
+        changed, self._first = self._first, False
+        while True:
+            try:
+                self._socket.recv(1)
+            except BlockingIOError:
+                return changed
+            except OSError as error:
+                # More came than the socket has room for.
+                if error.errno != errno.ENOBUFS:
+                    raise
+            changed = True
 
 
 def chain_exists(netfilter: Socket, family: int, table: str, chain: str) -> bool:

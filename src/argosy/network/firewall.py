@@ -77,8 +77,10 @@ class Firewall:
     def __init__(self, table: str) -> None:
         self._table = table
         self._netfilter = Socket(nft.NETLINK_NETFILTER)
+        self._changes = nft.Changes()
 
     def close(self) -> None:
+        self._changes.close()
         self._netfilter.close()
 
     def install(self, networks: list[tuple[str, IPv4Network]], publications: list[Publication]) -> None:
@@ -97,8 +99,10 @@ class Firewall:
         batch.commit(self._netfilter)
 
     def pass_docker(self, bridge: str) -> None:
-        """See above. Idempotent, and nothing at all where there is no Docker."""
+        """See above. Idempotent, and nothing at all where there is no Docker or no rule has changed."""
         netfilter = self._netfilter
+        if not self._changes.seen():
+            return
         if not nft.chain_exists(netfilter, *_DOCKER):
             return
         if nft.rules_with_comment(netfilter, *_DOCKER, self._table):

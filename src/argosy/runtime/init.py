@@ -16,14 +16,21 @@ from typing import Any, NoReturn
 from argosy.linux import cgroup, namespaces, process, tty
 from argosy.runtime import plan
 from argosy.runtime.operations import Context, Operation, Refused
-from argosy.spec.oci_runtime import Config, Process
+from argosy.spec.oci_runtime import Process
 
 EXEC_NAMESPACES = ("mount", "network", "ipc", "uts", "cgroup")
 
 
-def container_main(config: Config, channel: int, stdio: tuple[int, int, int]) -> NoReturn:
-    """Become the first process of a container."""
-    _guarded(channel, lambda: _container(config, channel, stdio))
+def container_main(
+    steps: list[Operation],
+    specification: Process,
+    seccomp_program: bytes,
+    channel: int,
+    stdio: tuple[int, int, int],
+) -> NoReturn:
+    """Become the first process of a container. What can be made ready is so before the fork, where it is
+    cheaper: every page that the child so much as counts a reference in has to be copied."""
+    _guarded(channel, lambda: _container(steps, specification, seccomp_program, channel, stdio))
 
 
 def exec_main(request: dict[str, Any], pidfd: int, channel: int, stdio: tuple[int, int, int]) -> NoReturn:
@@ -52,10 +59,16 @@ def _enter(kept: list[int]) -> None:
     process.join_new_session_keyring()
 
 
-def _container(config: Config, channel: int, stdio: tuple[int, int, int]) -> None:
+def _container(
+    steps: list[Operation],
+    specification: Process,
+    seccomp_program: bytes,
+    channel: int,
+    stdio: tuple[int, int, int],
+) -> None:
     _enter([channel, *stdio])
     os.umask(0)
-    _run(plan.plan_init(config), config["process"], channel, stdio)
+    _run(steps, specification, channel, stdio, seccomp_program)
 
 
 def _exec(request: dict[str, Any], pidfd: int, channel: int, stdio: tuple[int, int, int]) -> None:

@@ -239,45 +239,51 @@ class MountCgroups(NamedTuple):
             mount.mount("tmpfs", f"/proc/self/fd/{point}", "tmpfs", setup, "mode=755")
         finally:
             os.close(point)
-        for controller in cgroup.controllers():
-            inner = make_mountpoint(context.root, f"{self.target}/{controller}", directory=True)
-            try:
-                mount.mount("cgroup", f"/proc/self/fd/{inner}", "cgroup", flags, controller)
-            finally:
-                os.close(inner)
-        if flags & mount.MS_RDONLY:
-            point = make_mountpoint(context.root, self.target, directory=True)
-            try:
+        # The tmpfs is new, and nobody else can reach it: its names need no care.
+        top = make_mountpoint(context.root, self.target, directory=True)
+        try:
+            for controller in cgroup.controllers():
+                os.mkdir(controller, dir_fd=top)
+                mount.mount("cgroup", f"/proc/self/fd/{top}/{controller}", "cgroup", flags, controller)
+            if flags & mount.MS_RDONLY:
                 remount = mount.MS_REMOUNT | mount.MS_BIND | mount.MS_RDONLY | setup
-                mount.mount("", f"/proc/self/fd/{point}", flags=remount)
-            finally:
-                os.close(point)
+                mount.mount("", f"/proc/self/fd/{top}", flags=remount)
+        finally:
+            os.close(top)
 
     def describe(self) -> str:
         return f"mount the cgroups on {self.target}"
 
 
-class MakeDevice(NamedTuple):
-    device: Device
+class MakeDevices(NamedTuple):
+    devices: tuple[Device, ...]
 
     def execute(self, context: Context) -> None:
-        device = self.device
-        kind = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}[device["type"]]
-        number = os.makedev(device.get("major", 0), device.get("minor", 0))
-        path = device["path"].lstrip("/")
-        parent = make_mountpoint(context.root, os.path.dirname(path), directory=True)
-        name = os.path.basename(path)
+        parents: dict[str, int] = {}
         try:
-            try:
-                os.mknod(name, kind | device.get("fileMode", 0o666), number, dir_fd=parent)
-            except FileExistsError:
-                return
-            os.chown(name, device.get("uid", 0), device.get("gid", 0), dir_fd=parent, follow_symlinks=False)
+            for device in self.devices:
+                directory, name = os.path.split(device["path"].lstrip("/"))
+                if directory not in parents:
+                    parents[directory] = make_mountpoint(context.root, directory, directory=True)
+                _make_device(parents[directory], name, device)
         finally:
-            os.close(parent)
+            for parent in parents.values():
+                os.close(parent)
 
     def describe(self) -> str:
-        return f"make device {self.device['path']}"
+        return "make devices " + " ".join(device["path"] for device in self.devices)
+
+
+def _make_device(parent: int, name: str, device: Device) -> None:
+    kind = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}[device["type"]]
+    number = os.makedev(device.get("major", 0), device.get("minor", 0))
+    try:
+        os.mknod(name, kind | device.get("fileMode", 0o666), number, dir_fd=parent)
+    except FileExistsError:
+        return
+    owner = device.get("uid", 0), device.get("gid", 0)
+    if owner != (0, 0):
+        os.chown(name, *owner, dir_fd=parent, follow_symlinks=False)
 
 
 class LinkDevices(NamedTuple):

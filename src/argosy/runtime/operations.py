@@ -7,7 +7,6 @@ import errno
 import os
 import resource
 import signal
-import socket
 import stat
 from ipaddress import ip_address, ip_interface
 from typing import NamedTuple, Protocol
@@ -79,17 +78,6 @@ class OpenHostNetwork(NamedTuple):
         return "open a netlink socket in the host's network namespace"
 
 
-class LoadSeccomp(NamedTuple):
-    path: str
-
-    def execute(self, context: Context) -> None:
-        with open(self.path, "rb") as file:
-            context.seccomp_program = file.read()
-
-    def describe(self) -> str:
-        return f"load the seccomp program {self.path}"
-
-
 class Unshare(NamedTuple):
     flags: int
 
@@ -132,6 +120,7 @@ class SetHostname(NamedTuple):
 
 # The kernel's number of `lo`, the first interface of every network namespace.
 _LOOPBACK = 1
+FIRST_INDEX = 2
 
 
 class LoopbackUp(NamedTuple):
@@ -144,12 +133,40 @@ class LoopbackUp(NamedTuple):
 
 
 class AddEndpoint(NamedTuple):
-    """An interface of the container's in a network, and the loopback on the way."""
+    """An interface of the container's in a network, and the loopback on the way.
 
-    endpoint: Endpoint
+    The messages are written when the start is planned: to put them together takes longer than to send
+    them.
+    """
+
+    host_name: str
+    name: str
+    veth: netlink.Request
+    host: tuple[netlink.Request, ...]
+    inside: tuple[netlink.Request, ...]
+
+    @classmethod
+    def of(cls, endpoint: Endpoint, index: int) -> "AddEndpoint":
+        """`index` is the number of its interface inside, free there."""
+        veth = netlink.veth_request(
+            endpoint["host_name"],
+            master=endpoint["bridge"],
+            mtu=endpoint["mtu"],
+            peer_name=endpoint["name"],
+            peer_mac=bytes.fromhex(endpoint["mac"].replace(":", "")),
+            peer_index=index,
+        )
+        inside = [netlink.set_up_request(_LOOPBACK)]
+        inside += [
+            netlink.add_address_request(index, ip_interface(address)) for address in endpoint["addresses"]
+        ]
+        inside.append(netlink.set_up_request(index))
+        if endpoint["gateway"]:
+            inside.append(netlink.default_route_request(index, ip_address(endpoint["gateway"])))
+        host = (netlink.hairpin_request(endpoint["host_name"]),) if endpoint["hairpin"] else ()
+        return cls(endpoint["host_name"], endpoint["name"], veth, host, tuple(inside))
 
     def execute(self, context: Context) -> None:
-        endpoint = self.endpoint
         assert context.host_route is not None
         netns = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -157,37 +174,20 @@ class AddEndpoint(NamedTuple):
                 self._add_veth(context.host_route, netns)
             except FileExistsError:
                 # The kernel is still taking down the namespace of the container's last run.
-                netlink.delete_link(context.host_route, endpoint["host_name"])
+                netlink.delete_link(context.host_route, self.host_name)
                 self._add_veth(context.host_route, netns)
         finally:
             os.close(netns)
-        index = socket.if_nametoindex(endpoint["name"])
-        requests = [netlink.set_up_request(_LOOPBACK)]
-        requests += [
-            netlink.add_address_request(index, ip_interface(address)) for address in endpoint["addresses"]
-        ]
-        requests.append(netlink.set_up_request(index))
-        if endpoint["gateway"]:
-            requests.append(netlink.default_route_request(index, ip_address(endpoint["gateway"])))
         with netlink.Socket() as route:
-            route.request_all(requests, f"configure {endpoint['name']}")
+            route.request_all(list(self.inside), f"configure {self.name}")
 
     def _add_veth(self, host_route: netlink.Socket, netns: int) -> None:
-        endpoint = self.endpoint
-        netlink.add_veth(
-            host_route,
-            endpoint["host_name"],
-            master=endpoint["bridge"],
-            mtu=endpoint["mtu"],
-            peer_name=endpoint["name"],
-            peer_mac=bytes.fromhex(endpoint["mac"].replace(":", "")),
-            peer_netns=netns,
-        )
-        if endpoint["hairpin"]:
-            netlink.set_hairpin(host_route, endpoint["host_name"])
+        host_route.request(*netlink.with_descriptor(self.veth, netns), f"add veth {self.host_name}")
+        for request in self.host:
+            host_route.request(*request, f"configure {self.host_name}")
 
     def describe(self) -> str:
-        return f"add {self.endpoint['name']} with {' '.join(self.endpoint['addresses'])}"
+        return f"add {self.name}"
 
 
 class OpenTerminal(NamedTuple):

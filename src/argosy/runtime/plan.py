@@ -70,8 +70,6 @@ def plan_init(config: Config) -> list[op.Operation]:
         steps.append(op.JoinCgroup(linux["cgroupsPath"]))
     if process.get("oomScoreAdj"):
         steps.append(op.SetOomScore(process["oomScoreAdj"]))
-    if extension.get("seccomp"):
-        steps.append(op.LoadSeccomp(extension["seccomp"]))
     if extension.get("endpoints"):
         steps.append(op.OpenHostNetwork())
     steps += [
@@ -81,7 +79,10 @@ def plan_init(config: Config) -> list[op.Operation]:
     ]
     steps.append(op.Unshare(sum(namespaces.NAMESPACES[kind][0] for kind in new if kind not in BY_CLONE)))
     if "network" in new:
-        endpoints = [op.AddEndpoint(endpoint) for endpoint in extension.get("endpoints", [])]
+        endpoints = [
+            op.AddEndpoint.of(endpoint, index)
+            for index, endpoint in enumerate(extension.get("endpoints", []), op.FIRST_INDEX)
+        ]
         steps += endpoints or [op.LoopbackUp()]
     if "uts" in new and (config.get("hostname") or config.get("domainname")):
         steps.append(op.SetHostname(config.get("hostname", ""), config.get("domainname", "")))
@@ -136,9 +137,7 @@ def _plan_root(config: Config) -> list[op.Operation]:
         else:
             steps.append(mounting.FileSystemMount(kind, entry.get("source", kind), target, options))
         if target == "/dev":
-            steps += [
-                mounting.MakeDevice(device) for device in (*_DEFAULT_DEVICES, *linux.get("devices", []))
-            ]
+            steps.append(mounting.MakeDevices((*_DEFAULT_DEVICES, *linux.get("devices", []))))
             steps.append(mounting.LinkDevices(_DEVICE_LINKS))
     steps.append(mounting.PivotRoot(path))
     return steps

@@ -135,6 +135,7 @@ class Shim:
         self._running: dict[Key, Running] = {}
         self._waiting: dict[Key, list[Client]] = {}
         self._engine: Connection | None = None
+        self._last_filter = "", b""
         self._listener = listener
         self._own_pids = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         self.stopping = False
@@ -196,6 +197,8 @@ class Shim:
         with open(os.path.join(request["bundle"], "config.json"), "rb") as file:
             config: Config = json.loads(file.read())
         path = config["linux"].get("cgroupsPath", "")
+        steps = plan.plan_init(config)
+        program = self._seccomp_program(config.get("argosy", {}).get("seccomp", ""))
         log = request.get("log")
         writer = Writer(log["directory"], log["max_size"], log["max_files"]) if log else None
         try:
@@ -208,7 +211,9 @@ class Shim:
                     terminal=bool(config["process"].get("terminal")),
                     log=writer,
                     flags=plan.clone_flags(config),
-                    child=lambda channel, stdio: init.container_main(config, channel, stdio),
+                    child=lambda channel, stdio: init.container_main(
+                        steps, config["process"], program, channel, stdio
+                    ),
                     answer_to=connection,
                 )
         except BaseException:
@@ -240,6 +245,13 @@ class Shim:
         except BaseException:
             self._end_waiting((request["id"], request["exec"]))
             raise
+
+    def _seccomp_program(self, path: str) -> bytes:
+        """Named by its content. Most containers have the same, so the last one is kept."""
+        if path and self._last_filter[0] != path:
+            with open(path, "rb") as file:
+                self._last_filter = path, file.read()
+        return self._last_filter[1] if path else b""
 
     @contextlib.contextmanager
     def _born_in(self, namespace: str | int) -> Iterator[None]:

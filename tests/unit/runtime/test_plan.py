@@ -18,7 +18,7 @@ MOUNTING = (
     mounting.BindMount,
     mounting.MountCgroups,
     mounting.CopyUp,
-    mounting.MakeDevice,
+    mounting.MakeDevices,
 )
 ENDPOINT: Endpoint = {
     "name": "eth0",
@@ -137,10 +137,9 @@ def test_the_group_is_joined_before_its_namespace_is_made() -> None:
 
 
 def test_what_the_host_has_is_opened_before_the_host_is_left() -> None:
-    steps = plan.plan_init(config(argosy={"seccomp": "/run/p.bpf", "endpoints": [ENDPOINT]}))
+    steps = plan.plan_init(config(argosy={"endpoints": [ENDPOINT]}))
     order = kinds(steps)
     assert order.index(op.OpenHostNetwork) < order.index(op.Unshare) < order.index(op.AddEndpoint)
-    assert order.index(op.LoadSeccomp) < order.index(mounting.PivotRoot)
 
 
 def test_namespaces_of_others_are_joined_before_own_ones_are_made() -> None:
@@ -170,7 +169,7 @@ def test_devices_are_made_as_soon_as_dev_is_mounted() -> None:
     ]
     own = {"path": "/dev/fuse", "type": "c", "major": 10, "minor": 229}
     steps = plan.plan_init(config(mounts=mounts, linux={"devices": [own]}))
-    made = [step.device["path"] for step in steps if isinstance(step, mounting.MakeDevice)]
+    made = [device["path"] for device in only(steps, mounting.MakeDevices).devices]
     assert made == [
         "/dev/null",
         "/dev/zero",
@@ -181,8 +180,8 @@ def test_devices_are_made_as_soon_as_dev_is_mounted() -> None:
         "/dev/fuse",
     ]
     described = [step.describe() for step in steps]
-    assert described.index("mount tmpfs on /dev") < described.index("make device /dev/null")
-    assert described.index("make device /dev/fuse") < described.index("mount devpts on /dev/pts")
+    made_at = described.index(f"make devices {' '.join(made)}")
+    assert described.index("mount tmpfs on /dev") < made_at < described.index("mount devpts on /dev/pts")
 
 
 @pytest.mark.parametrize(
