@@ -43,6 +43,7 @@ $(VENV)/installed: packaging/packages.txt pyproject.toml $(shell find src -name 
 	@$(SUDO) packaging/install-packages packaging/packages.txt
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install -q --disable-pip-version-check .
+	@rm -f $(VENV)/developed
 	@touch $@
 
 $(DOCKER)/complete: packaging/fetch-docker
@@ -52,4 +53,5 @@ $(VENV)/developed: packaging/packages.txt packaging/packages-test.txt requiremen
 	@$(SUDO) packaging/install-packages packaging/packages.txt packaging/packages-test.txt
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install -q --disable-pip-version-check -r requirements-dev.txt -e .
+	@rm -f $(VENV)/installed
 	@touch $@
