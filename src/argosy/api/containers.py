@@ -44,6 +44,7 @@ class Containers:
             ("POST", "/containers/{id}/resize", self.resize),
             ("GET", "/containers/{id}/logs", self.logs),
             ("GET", "/containers/{id}/top", self.top),
+            ("GET", "/containers/{id}/stats", self.stats),
             ("DELETE", "/containers/{id}", self.remove),
         ):
             router.add(method, pattern, handler)
@@ -257,6 +258,21 @@ class Containers:
         column = titles.index("PID")
         found = [row.split(None, len(titles) - 1) for row in rows[1:]]
         return document({"Titles": titles, "Processes": [row for row in found if row[column] in pids]})
+
+    async def stats(self, request: Request) -> Response | None:
+        # Rarely asked for, so imported when it is.
+        from argosy.engine import stats
+
+        container = self._find(request)
+        if not request.flag("stream", default=True):
+            compared = not request.flag("one-shot")
+            return document(await stats.once(self._engine, container, compared=compared))
+        if request.flag("one-shot"):
+            raise InvalidParameter("cannot have stream=true and one-shot=true")
+        stream = await request.stream()
+        async for sample in stats.follow(self._engine, container):
+            await stream.send(sample)
+        return None
 
     async def prune(self, request: Request) -> Response:
         engine = self._engine

@@ -137,9 +137,9 @@ class Request:
         """Send the headers at once; what follows is chunked."""
         return self._connection.start_stream(status, [("Content-Type", content_type), *(headers or [])])
 
-    async def sink(self, content_type: str) -> BodySink:
+    async def sink(self, content_type: str, headers: list[tuple[str, str]] | None = None) -> BodySink:
         """Send the headers at once; what follows, one thread writes. It closes the sink."""
-        return await self._connection.start_sink(content_type)
+        return await self._connection.start_sink([("Content-Type", content_type), *(headers or [])])
 
     def hijack(self, content_type: str = _RAW) -> tuple[socket.socket, bytes]:
         """Answer 101 (or 200 to a client that did not ask for an upgrade) and let go of the connection.
@@ -411,13 +411,13 @@ class Connection(asyncio.Protocol):
         self._send(h11.Response(status_code=status, headers=[*self._answer_headers(), *headers, *chunked]))
         return Stream(self)
 
-    async def start_sink(self, content_type: str) -> BodySink:
+    async def start_sink(self, headers: list[tuple[str, str]]) -> BodySink:
         self._has_sink = True
         with contextlib.suppress(OSError):
             self._transport.get_extra_info("socket").setsockopt(
                 socket.SOL_SOCKET, _SO_SNDBUFFORCE, _SEND_BUFFER
             )
-        self.start_stream(200, [("Content-Type", content_type)])
+        self.start_stream(200, headers)
         while self._transport.get_write_buffer_size():
             await asyncio.sleep(_FLUSH_INTERVAL)
         return BodySink(self._own_socket())

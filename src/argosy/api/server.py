@@ -9,6 +9,7 @@ from argosy.api import unsupported
 from argosy.api.check import Check
 from argosy.api.containers import Containers
 from argosy.api.execs import Execs
+from argosy.api.filesystem import Filesystem
 from argosy.api.http import Connection
 from argosy.api.images import ImageRoutes
 from argosy.api.registries import RegistryRoutes
@@ -33,6 +34,7 @@ class Server:
             System(engine),
             Containers(engine),
             Execs(engine),
+            Filesystem(engine),
             ImageRoutes(engine),
             Volumes(engine),
             NetworkRoutes(engine),

@@ -165,9 +165,9 @@ def stat(client: Client, container: str, path: str) -> Document | None:
     try:
         response = client.call("HEAD", f"/containers/{quote(container)}/archive", {"path": path})
     except APIError as error:
-        if error.status != 404:
-            raise
-        client.inspect_container(container)
+        if error.status == 404:
+            client.inspect_container(container)
+        # Whatever else is wrong, the copy itself says better: an answer to HEAD has no message.
         return None
     response.read()
     return _decode(response.headers.get(_STAT, ""))

@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
+import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -65,6 +67,8 @@ class Engine:
         # What the shim said that runs and what has ended, until `supervise` takes over.
         self.known: dict[tuple[str, str], dict[str, Any]] = {}
         self.exited: dict[tuple[str, str], dict[str, Any]] = {}
+        # Steps of builds that run, by their containers' IDs: what resolves when they end.
+        self.steps: dict[str, asyncio.Future[dict[str, Any]]] = {}
         # (profile, capabilities) → the path of the compiled filter.
         self.seccomp_filters: dict[tuple[str, tuple[str, ...]], str] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -73,6 +77,27 @@ class Engine:
     def in_thread(self, function: Callable[..., T], *arguments: Any) -> "asyncio.Future[T]":
         """Run what blocks."""
         return self.loop.run_in_executor(self._threads, function, *arguments)
+
+    async def in_own_thread(self, function: Callable[[], T]) -> T:
+        """Run what changes the thread that it runs in, such as its namespaces. It is seen to its end."""
+        future: asyncio.Future[T] = self.loop.create_future()
+
+        def run() -> None:
+            settle: Callable[[], None]
+            try:
+                settle = functools.partial(future.set_result, function())
+            except BaseException as error:  # noqa: BLE001  it is the caller's
+                settle = functools.partial(future.set_exception, error)
+            with contextlib.suppress(RuntimeError):
+                self.loop.call_soon_threadsafe(settle)
+
+        threading.Thread(target=run, name="own", daemon=True).start()
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            await asyncio.wait([future])
+            future.exception()
+            raise
 
     def spawn(self, work: Awaitable[None], what: str) -> None:
         """Let it run on its own; a failure is logged."""
@@ -140,12 +165,20 @@ class Engine:
 
     def _shim_event(self, message: dict[str, Any]) -> None:
         if message["event"] == "lost":
+            for step in self.steps.values():
+                if not step.done():
+                    step.set_exception(Unavailable("argosy-shim is gone, and with it the step"))
             if self.on_shim_lost is not None:
                 self.spawn(self.on_shim_lost(), "replacing the shim")
             return
         key = (message["id"], message["exec"])
         if message["event"] == "known":
             self.known[key] = message
+        elif message["id"] in self.steps:
+            self.shim.tell({"op": "release", "id": message["id"]})
+            step = self.steps[message["id"]]
+            if not step.done():
+                step.set_result(message)
         elif self.on_exit is None or self.on_exec_exit is None:
             self.exited[key] = message
         elif message["exec"]:

@@ -3,7 +3,7 @@
 import os
 from typing import Any
 
-from argosy.engine import devices, mounts
+from argosy.engine import devices, mounts, stubs
 from argosy.engine.container import Spec
 from argosy.errors import InvalidParameter
 from argosy.spec.docker_container import HostConfig, Ulimit
@@ -204,7 +204,12 @@ def config(
             "readonlyPaths": [] if host.privileged else list(host.readonly_paths or []),
             "rootfsPropagation": "rslave" if _needs_slave(spec) else "rprivate",
         },
-        "argosy": {"rootfs": rootfs_mounts, "endpoints": endpoints, "copyUp": spec.copy_up},
+        "argosy": {
+            "rootfs": rootfs_mounts,
+            "endpoints": endpoints,
+            "copyUp": spec.copy_up,
+            "marks": stubs.MARKS,
+        },
     }
     if not host_kinds["uts"]:
         document["hostname"] = hostname

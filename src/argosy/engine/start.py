@@ -95,7 +95,7 @@ async def _prepare(engine: Engine, container: Container) -> None:
         await _attach_volumes(engine, container)
     if container.spec.host.ipc_mode == SHAREABLE:
         await engine.in_thread(shared_memory.make, engine.bundle(container), container.spec.host.shm_size)
-    seccomp = await _seccomp(engine, container)
+    seccomp = await seccomp_filter(engine, container)
     joined = _joined(engine, container)
     _write_bundle(engine, container, endpoints, seccomp, joined)
     # Before it runs, so that an engine that dies from here on knows what the container holds. What
@@ -192,7 +192,7 @@ def _init_path(container: Container) -> str:
     )
 
 
-async def _seccomp(engine: Engine, container: Container) -> str:
+async def seccomp_filter(engine: Engine, container: Container) -> str:
     """The path of the container's compiled filter, or "" without one."""
     host = container.spec.host
     profile = ""

@@ -6,7 +6,7 @@ never an image without its content.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -97,11 +97,19 @@ class Registrar:
         )
 
     def commit(
-        self, key: str, new: NewImage, lease: Lease, references: Iterable[Reference] = ()
+        self,
+        key: str,
+        new: NewImage,
+        lease: Lease,
+        references: Iterable[Reference] = (),
+        left_out: Collection[bytes] = (),
     ) -> ImageRecord:
-        """An image of what the active snapshot `key`, which goes on as it is, adds to its parent."""
+        """An image of what the active snapshot `key`, which goes on as it is, adds to its parent.
+
+        `left_out`: see `diff_layer`.
+        """
         with self._content.ingest() as ingest:
-            self._snapshotter.diff(key, ingest.write)
+            self._snapshotter.diff(key, ingest.write, left_out)
             size = ingest.size
             lease.keep(ingest.digest)
             diff_id = ingest.commit()

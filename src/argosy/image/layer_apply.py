@@ -51,7 +51,7 @@ def apply_layer(root: str, layer: Source, opaque_attribute: str = whiteout.TRUST
     """
     descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        applier = _Applier(descriptor, opaque_attribute)
+        applier = Applier(descriptor, opaque_attribute)
         try:
             return applier.run(layer)
         finally:
@@ -60,8 +60,12 @@ def apply_layer(root: str, layer: Source, opaque_attribute: str = whiteout.TRUST
         os.close(descriptor)
 
 
-class _Applier:
-    def __init__(self, root: int, opaque_attribute: str) -> None:
+class Applier:
+    """Of a layer. `tree_unpack` has one of any tar."""
+
+    _failure = "failed to apply layer entry"
+
+    def __init__(self, root: int, opaque_attribute: str = whiteout.TRUSTED_OPAQUE) -> None:
         self._root = root
         self._opaque_attribute = opaque_attribute
         # Open parents by path. Cleared when a directory is removed or renamed away beneath them.
@@ -79,17 +83,7 @@ class _Applier:
         self._forget_directories()
 
     def run(self, layer: Source) -> Applied:
-        reader = TarReader(layer)
-        for entry in reader:
-            try:
-                self._apply(entry, reader)
-            except (OSError, ValueError, OverflowError) as error:
-                if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
-                    raise
-                shown = os.fsdecode(entry.name)
-                raise InvalidParameter(f"failed to apply layer entry {shown!r}: {error}") from error
-        reader.stream.drain()
-        self._finish_directories()
+        self.read(layer)
         if self._replaced:
             self._size, self._inodes = count(self._root)
         implied = self._implied - self._opaque - self._directories.keys()
@@ -97,17 +91,32 @@ class _Applier:
             implied.add(b"")
         return Applied(self._size, self._inodes, tuple(sorted(implied)), tuple(sorted(self._whiteouts)))
 
+    def read(self, archive: Source) -> None:
+        """Lay everything down."""
+        reader = TarReader(archive)
+        for entry in reader:
+            try:
+                self._apply(entry, reader)
+            except (OSError, ValueError, OverflowError) as error:
+                if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+                    raise
+                shown = os.fsdecode(entry.name)
+                raise InvalidParameter(f"{self._failure} {shown!r}: {error}") from error
+        reader.stream.drain()
+        self._finish_directories()
+
     def _apply(self, entry: Entry, reader: TarReader) -> None:
-        path = _clean(entry.name)
-        slash = path.rfind(b"/")
-        parent, name = (path[:slash], path[slash + 1 :]) if slash >= 0 else (b"", path)
+        path = clean(entry.name)
+        parent, name = os.path.split(path)
         if not name:
             if entry.type == tar.DIRECTORY:
                 self._directories[b""] = entry
-            return
-        if name.startswith(whiteout.PREFIX):
+        elif name.startswith(whiteout.PREFIX):
             self._whiteout(parent, name)
-            return
+        else:
+            self._lay(entry, reader, parent, name, path)
+
+    def _lay(self, entry: Entry, reader: TarReader, parent: bytes, name: bytes, path: bytes) -> None:
         directory = self._parent(parent)
         for _ in range(3):
             try:
@@ -127,7 +136,7 @@ class _Applier:
         if wants_directory and stat.S_ISDIR(present.st_mode):
             self._directories[path] = entry
             return True
-        if entry.type == tar.HARD_LINK and _clean(entry.link) == path:
+        if entry.type == tar.HARD_LINK and clean(entry.link) == path:
             return True
         self._remove(directory, name, path)
         if wants_directory and whiteout.is_whiteout_device(present):
@@ -189,7 +198,7 @@ class _Applier:
         os.utime(name, ns=(entry.mtime, entry.mtime), dir_fd=directory, follow_symlinks=False)
 
     def _hard_link(self, entry: Entry, directory: int, name: bytes) -> None:
-        parent, _, target = _clean(entry.link).rpartition(b"/")
+        parent, _, target = clean(entry.link).rpartition(b"/")
         if not target:
             raise ValueError("hard link to the root directory")
         source = open_in_root(self._root, parent, O_PATH | os.O_DIRECTORY) if parent else os.dup(self._root)
@@ -416,7 +425,7 @@ def _inherit(root: int, path: bytes, lowers: list[int]) -> None:
         return
 
 
-def _clean(name: bytes) -> bytes:
+def clean(name: bytes) -> bytes:
     """The name below the root: no slash in front or at the end, `.` and `..` resolved, never above."""
     if name.startswith(b"./"):
         name = name[2:]

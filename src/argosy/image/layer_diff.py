@@ -1,202 +1,82 @@
-"""A layer's directory, or the upper directory of an overlay, written as the tar of a layer.
+"""The upper directory of an overlay, or an unpacked layer, written as the tar of a layer.
 
-The inverse of `layer_apply`, in the order of names, so that the same tree gives the same bytes. The
-root itself has no entry: a layer that had one would change the root of whatever it is put on. Sockets
-are left out, as Docker does. The tree may belong to a running container and change meanwhile: what
-vanishes is left out, a file that changes is cut or filled to the size in its header.
+The inverse of `layer_apply`. The root itself has no entry: a layer that had one would change the root of
+whatever it is put on.
 """
 
-import contextlib
-import errno
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Collection
 
 from argosy.image import tar, tarwrite, whiteout
-
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_BUFFER = 1 << 17
-_ZEROS = bytes(1 << 16)
-_KINDS = {
-    stat.S_IFLNK: tar.SYMLINK,
-    stat.S_IFIFO: tar.FIFO,
-    stat.S_IFCHR: tar.CHARACTER,
-    stat.S_IFBLK: tar.BLOCK_DEVICE,
-}
-
-Write = Callable[[bytes], object]
+from argosy.image.tree_tar import DIRECTORY, TreeTar, Write, attributes
 
 
-def diff_layer(root: str, write: Write) -> None:
-    """Write the tar of `root`. Raises OSError."""
-    descriptor = os.open(root, _DIRECTORY)
+def diff_layer(root: str, write: Write, left_out: Collection[bytes] = ()) -> None:
+    """Write the tar of `root`. Raises OSError.
+
+    `left_out`: paths where something else was mounted. What was made there for that, empty files and
+    directories and links to /proc, is no change.
+    """
+    descriptor = os.open(root, DIRECTORY)
     try:
-        differ = _Differ(write)
-        if _is_opaque(_attributes(descriptor)):
-            differ.opaque_mark(b"")
-        differ.directory(descriptor, b"")
-        differ.flush()
-        write(tarwrite.END)
+        differ = _Differ(write, frozenset(left_out))
+        differ.root(descriptor)
+        differ.finish()
     finally:
         os.close(descriptor)
 
 
-class _Differ:
-    def __init__(self, write: Write) -> None:
-        self._write = write
-        self._buffer = bytearray()
-        # The name that each file with several links was first written under.
-        self._links: dict[tuple[int, int], bytes] = {}
+class _Differ(TreeTar):
+    def __init__(self, write: Write, left_out: frozenset[bytes]) -> None:
+        super().__init__(write)
+        self._left_out = left_out
 
-    def flush(self) -> None:
-        if self._buffer:
-            self._write(bytes(self._buffer))
-            self._buffer.clear()
+    def root(self, descriptor: int) -> None:
+        self._opaque_mark(descriptor, b"")
+        self.contents(descriptor, b"")
 
-    def _emit(self, data: bytes) -> None:
-        self._buffer += data
-        if len(self._buffer) >= _BUFFER:
-            self.flush()
-
-    def directory(self, descriptor: int, prefix: bytes) -> None:
-        for name in sorted(os.fsencode(name) for name in os.listdir(descriptor)):
-            with contextlib.suppress(FileNotFoundError):
-                self._entry(descriptor, name, prefix + name)
-
-    def opaque_mark(self, prefix: bytes) -> None:
-        self._emit(tarwrite.header(prefix + whiteout.OPAQUE_MARK, tar.REGULAR, mode=0o600))
-
-    def _entry(self, directory: int, name: bytes, path: bytes) -> None:
+    def entry(self, directory: int, name: bytes, path: bytes) -> None:
         status = os.stat(name, dir_fd=directory, follow_symlinks=False)
-        if stat.S_ISDIR(status.st_mode):
-            descriptor = os.open(name, _DIRECTORY, dir_fd=directory)
-            try:
-                attributes = _attributes(descriptor)
-                self._emit(_header(path + b"/", tar.DIRECTORY, status, xattrs=_visible(attributes)))
-                if _is_opaque(attributes):
-                    self.opaque_mark(path + b"/")
-                self.directory(descriptor, path + b"/")
-            finally:
-                os.close(descriptor)
-        elif whiteout.is_whiteout_device(status):
+        if whiteout.is_whiteout_device(status):
             above = path[: len(path) - len(name)]
-            self._emit(tarwrite.header(above + whiteout.PREFIX + name, tar.REGULAR, mode=0o600))
-        elif not stat.S_ISSOCK(status.st_mode):
-            self._leaf(directory, name, path, status)
+            self.emit(tarwrite.header(above + whiteout.PREFIX + name, tar.REGULAR, mode=0o600))
+        elif path not in self._left_out or not is_mount_point(directory, name, path, self._left_out):
+            super().entry(directory, name, path)
 
-    def _leaf(self, directory: int, name: bytes, path: bytes, status: os.stat_result) -> None:
-        identity = (status.st_dev, status.st_ino)
-        if status.st_nlink > 1:
-            first = self._links.get(identity)
-            if first is not None:
-                self._emit(_header(path, tar.HARD_LINK, status, link=first))
-                return
-        if stat.S_ISREG(status.st_mode):
-            self._regular(directory, name, path)
-        else:
-            link = os.fsencode(os.readlink(name, dir_fd=directory)) if stat.S_ISLNK(status.st_mode) else b""
-            attributes = _attributes(b"/proc/self/fd/%d/%b" % (directory, name))
-            kind = _KINDS[stat.S_IFMT(status.st_mode)]
-            self._emit(_header(path, kind, status, link=link, xattrs=_visible(attributes)))
-        if status.st_nlink > 1:
-            self._links[identity] = path
+    def contents(self, descriptor: int, prefix: bytes) -> None:
+        if prefix:
+            self._opaque_mark(descriptor, prefix)
+        super().contents(descriptor, prefix)
 
-    def _regular(self, directory: int, name: bytes, path: bytes) -> None:
-        descriptor = os.open(name, _FILE, dir_fd=directory)
-        try:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fsdecode(path))
-            xattrs = _visible(_attributes(descriptor))
-            self._emit(_header(path, tar.REGULAR, status, size=status.st_size, xattrs=xattrs))
-            self._contents(descriptor, status)
-            self._emit(bytes(tar.padding(status.st_size)))
-        finally:
-            os.close(descriptor)
-
-    def _contents(self, descriptor: int, status: os.stat_result) -> None:
-        size = status.st_size
-        position = 0
-        sparse = status.st_blocks * 512 < size
-        while position < size:
-            if sparse:
-                position = self._hole(descriptor, position, size)
-            data = os.pread(descriptor, min(size - position, tar.CHUNK), position)
-            if not data:
-                self._zeros(size - position)
-                return
-            position += len(data)
-            if len(data) < _BUFFER:
-                self._emit(data)
-            else:
-                self.flush()
-                self._write(data)
-
-    def _hole(self, descriptor: int, position: int, size: int) -> int:
-        """Write zeros for the hole at `position` without reading it; where it ends."""
-        try:
-            following = min(os.lseek(descriptor, position, os.SEEK_DATA), size)
-        except OSError as error:
-            if error.errno != errno.ENXIO:
-                return position
-            following = size
-        self._zeros(following - position)
-        return following
-
-    def _zeros(self, size: int) -> None:
-        self.flush()
-        while size > 0:
-            self._write(_ZEROS[:size])
-            size -= len(_ZEROS)
+    def _opaque_mark(self, descriptor: int, prefix: bytes) -> None:
+        if is_opaque(descriptor):
+            self.emit(tarwrite.header(prefix + whiteout.OPAQUE_MARK, tar.REGULAR, mode=0o600))
 
 
-def _header(
-    path: bytes,
-    kind: bytes,
-    status: os.stat_result,
-    *,
-    size: int = 0,
-    link: bytes = b"",
-    xattrs: dict[bytes, bytes] | None = None,
-) -> bytes:
-    device = kind in (tar.CHARACTER, tar.BLOCK_DEVICE)
-    return tarwrite.header(
-        path,
-        kind,
-        mode=stat.S_IMODE(status.st_mode),
-        uid=status.st_uid,
-        gid=status.st_gid,
-        size=size,
-        mtime=status.st_mtime_ns,
-        link=link,
-        major=os.major(status.st_rdev) if device else 0,
-        minor=os.minor(status.st_rdev) if device else 0,
-        xattrs=xattrs,
-    )
-
-
-def _attributes(target: int | bytes) -> dict[bytes, bytes]:
+def is_mount_point(directory: int, name: bytes, path: bytes, left_out: Collection[bytes]) -> bool:
+    """Whether what is at `path`, one of those left out, was made for something to be mounted there."""
+    status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    if stat.S_ISREG(status.st_mode):
+        return not status.st_size
+    if stat.S_ISLNK(status.st_mode):
+        return os.readlink(name, dir_fd=directory).startswith(b"/proc/")
+    if not stat.S_ISDIR(status.st_mode) or stat.S_IMODE(status.st_mode) != 0o755 or status.st_uid:
+        return False
+    descriptor = os.open(name, DIRECTORY, dir_fd=directory)
     try:
-        if isinstance(target, int):
-            return {os.fsencode(name): os.getxattr(target, name) for name in os.listxattr(target)}
-        names = os.listxattr(target, follow_symlinks=False)
-        return {os.fsencode(name): os.getxattr(target, name, follow_symlinks=False) for name in names}
-    except OSError as error:
-        if error.errno in (errno.ENOTSUP, errno.ENODATA):
-            return {}
-        raise
+        if is_opaque(descriptor):
+            return False
+        below = [os.fsencode(each) for each in os.listdir(descriptor)]
+        return all(
+            path + b"/" + each in left_out and is_mount_point(descriptor, each, path + b"/" + each, left_out)
+            for each in below
+        )
+    finally:
+        os.close(descriptor)
 
 
-def _visible(attributes: dict[bytes, bytes]) -> dict[bytes, bytes]:
-    if not attributes:
-        return attributes
-    return {
-        name: value for name, value in attributes.items() if not name.startswith(whiteout.OVERLAY_ATTRIBUTES)
-    }
-
-
-def _is_opaque(attributes: dict[bytes, bytes]) -> bool:
-    return any(
-        attributes.get(os.fsencode(n)) == b"y" for n in (whiteout.TRUSTED_OPAQUE, whiteout.USER_OPAQUE)
-    )
+def is_opaque(descriptor: int) -> bool:
+    """Whether a directory hides what the layers below have in it."""
+    held = attributes(descriptor)
+    return any(held.get(os.fsencode(n)) == b"y" for n in (whiteout.TRUSTED_OPAQUE, whiteout.USER_OPAQUE))

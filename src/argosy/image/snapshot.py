@@ -18,10 +18,11 @@ not `sync`ed yet, whole: whoever commits keeps the layer's content, which is dur
 again.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from argosy.image.layer_changes import Change
 from argosy.image.tar import Source
 
 
@@ -79,8 +80,11 @@ class Snapshotter(Protocol):
         Idempotent in the name: if it is there already, the key is removed and nothing else happens.
         """
 
-    def diff(self, key: str, write: Callable[[bytes], object]) -> None:
-        """The layer tar that leads from its parent to the active snapshot."""
+    def diff(self, key: str, write: Callable[[bytes], object], left_out: Collection[bytes] = ()) -> None:
+        """The layer tar that leads from its parent to the active snapshot. `left_out`: see `diff_layer`."""
+
+    def changes(self, key: str, base: int, left_out: Collection[bytes] = ()) -> list[Change]:
+        """What differs from its parent, whose tree `base` is a descriptor of. `left_out`: as `diff`."""
 
     def remove(self, key_or_name: str) -> None:
         """Idempotent. Raises Conflict while something stands on the name."""

@@ -14,11 +14,12 @@ import errno
 import os
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from argosy.errors import ArgosyError, Conflict, InvalidParameter, NotFound
 from argosy.image.layer_apply import count
+from argosy.image.layer_changes import Change, list_changes
 from argosy.image.layer_diff import diff_layer
 from argosy.image.placement import spread_subdirectories
 from argosy.image.remove_tree import remove_tree
@@ -104,10 +105,15 @@ class StackedSnapshotter(ABC, Generic[C]):
                 raise missing(key)
             return self._mounts(key, active)
 
-    def diff(self, key: str, write: Callable[[bytes], object]) -> None:
+    def diff(self, key: str, write: Callable[[bytes], object], left_out: Collection[bytes] = ()) -> None:
         with self._lock:
             tree = self._own_tree(key)
-        diff_layer(tree, write)
+        diff_layer(tree, write, left_out)
+
+    def changes(self, key: str, base: int, left_out: Collection[bytes] = ()) -> list[Change]:
+        with self._lock:
+            tree = self._own_tree(key)
+        return list_changes(tree, base, left_out)
 
     def _make(self, key: str, active: _Active) -> list[Mount]:
         directory = os.path.join(self._active_dir, checked(key))

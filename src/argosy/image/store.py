@@ -6,12 +6,13 @@ An image comes in by `pull`, `load`, `import_`, `create` or `commit`, goes out b
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from argosy.database import Database
 from argosy.errors import ArgosyError, InvalidParameter, NotFound
 from argosy.image import describe, manifests, query, registry_service
 from argosy.image import digest as digests
+from argosy.image.assemble import Assembler
 from argosy.image.catalog import Catalog
 from argosy.image.changes import apply_changes
 from argosy.image.check import Checked, check_store
@@ -96,6 +97,9 @@ class Images:
         self._pusher = Pusher(self._catalog, self._content, self._registries, uploads)
         self._on_event = on_event
         self._in_use = in_use
+        self.assembler = Assembler(
+            self._content, self._layers, self._snapshotter, self._registrar, os.path.join(root, "view")
+        )
 
     @property
     def snapshotter(self) -> Snapshotter:
@@ -366,12 +370,23 @@ class Images:
             finally:
                 self._layers.forget([received])
 
-    def commit(self, key: str, new: NewImage, *, repository: str = "", tag: str = "") -> ImageRecord:
-        """An image of a container's root, which goes on as it is. `new.parent` is what it stands on."""
+    def commit(
+        self,
+        key: str,
+        new: NewImage,
+        *,
+        repository: str = "",
+        tag: str = "",
+        left_out: Collection[bytes] = (),
+    ) -> ImageRecord:
+        """An image of a container's root, which goes on as it is. `new.parent` is what it stands on.
+
+        `left_out`: see `diff_layer`. Raises InvalidParameter.
+        """
         references = [_target(repository, tag)] if repository else []
         with self._leases.take() as lease:
             self._keep_parent(new, lease)
-            return self._registrar.commit(key, new, lease, references)
+            return self._registrar.commit(key, new, lease, references, left_out)
 
     # What holds it together
 
@@ -414,6 +429,7 @@ class Images:
         self._catalog.resize(record.id, self._layers.size(record.diff_ids))
 
     def close(self) -> None:
+        self.assembler.close()
         self._puller.close()
         self._pusher.close()
         self._layers.close()

@@ -40,6 +40,15 @@ class Setting(NamedTuple):
     required: bool = True
 
 
+class BlockCount(NamedTuple):
+    """`operation` is Docker's word on v1 (`Read`, …, `Total`), runc's on v2 (`read`, `write`)."""
+
+    major: int
+    minor: int
+    operation: str
+    value: int
+
+
 class Group(Protocol):
     """The groups of one container."""
 
@@ -61,6 +70,9 @@ class Group(Protocol):
 
     def stats(self) -> dict[str, dict[str, int]]:
         """The raw counters by controller."""
+
+    def block_io(self) -> tuple[list[BlockCount], list[BlockCount]]:
+        """Bytes and operations so far."""
 
     def remove(self) -> None:
         """Idempotent. Raises OSError (EBUSY) while processes are left."""
@@ -265,12 +277,59 @@ class _V1:
                 "user": cpu.get("user", 0) * tick,
                 "system": cpu.get("system", 0) * tick,
             },
+            "percpu": {str(number): int(word) for number, word in enumerate(self._per_cpu())},
+            "throttling": _throttling(_pairs(_read(f"{self._at.get('cpu', '')}/cpu.stat"))),
             "pids": {"current": number("pids", "pids.current"), "limit": number("pids", "pids.max")},
         }
+
+    def _per_cpu(self) -> list[str]:
+        return _read(f"{self._at.get('cpuacct', '')}/cpuacct.usage_percpu").split()
+
+    def block_io(self) -> tuple[list[BlockCount], list[BlockCount]]:
+        directory = self._at.get("blkio", "")
+        bytes_, operations = (
+            _v1_block_counts(_read(f"{directory}/blkio.throttle.{file}_recursive"))
+            for file in ("io_service_bytes", "io_serviced")
+        )
+        return bytes_, operations
 
     def remove(self) -> None:
         for directory in self._directories:
             _rmdir(directory)
+
+
+def _throttling(cpu: dict[str, int]) -> dict[str, int]:
+    """Of either version's cpu.stat."""
+    return {
+        "periods": cpu.get("nr_periods", 0),
+        "throttled_periods": cpu.get("nr_throttled", 0),
+        "throttled_time": cpu.get("throttled_time", cpu.get("throttled_usec", 0) * 1000),
+    }
+
+
+def _v1_block_counts(text: str) -> list[BlockCount]:
+    """`8:0 Read 4096`; the last line is the sum of all devices."""
+    found = []
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) == 3:
+            major, _, minor = words[0].partition(":")
+            found.append(BlockCount(int(major), int(minor), words[1], int(words[2])))
+    return found
+
+
+def _v2_block_counts(text: str, unit: str) -> list[BlockCount]:
+    """`8:0 rbytes=4096 wbytes=0 rios=1 wios=0 dbytes=0 dios=0`"""
+    found = []
+    for line in text.splitlines():
+        device, *counters = line.split()
+        major, _, minor = device.partition(":")
+        values = dict(counter.partition("=")[::2] for counter in counters)
+        for letter, operation in (("r", "read"), ("w", "write")):
+            value = values.get(letter + unit)
+            if value is not None:
+                found.append(BlockCount(int(major), int(minor), operation, int(value)))
+    return found
 
 
 def _v1_device_rule(rule: dict[str, Any]) -> str:
@@ -440,8 +499,14 @@ class _V2:
                 "user": cpu.get("user_usec", 0) * 1000,
                 "system": cpu.get("system_usec", 0) * 1000,
             },
+            "percpu": {},
+            "throttling": _throttling(cpu),
             "pids": {"current": number("pids.current"), "limit": number("pids.max")},
         }
+
+    def block_io(self) -> tuple[list[BlockCount], list[BlockCount]]:
+        text = _read(f"{self._directory}/io.stat")
+        return _v2_block_counts(text, "bytes"), _v2_block_counts(text, "ios")
 
     def remove(self) -> None:
         _rmdir(self._directory)

@@ -3,7 +3,15 @@
 import ctypes
 import os
 
-from argosy.linux.libc import SYS_MOUNT_SETATTR, SYS_MOVE_MOUNT, SYS_PIVOT_ROOT, check, libc, syscall
+from argosy.linux.libc import (
+    SYS_MOUNT_SETATTR,
+    SYS_MOVE_MOUNT,
+    SYS_OPEN_TREE,
+    SYS_PIVOT_ROOT,
+    check,
+    libc,
+    syscall,
+)
 
 MS_RDONLY = 1
 MS_NOSUID = 2
@@ -31,6 +39,8 @@ MOUNT_ATTR_RDONLY = 1
 AT_FDCWD = -100
 AT_RECURSIVE = 0x8000
 _MOVE_MOUNT_F_EMPTY_PATH = 4
+_MOVE_MOUNT_T_SYMLINKS = 0x10
+_OPEN_TREE_CLONE = 1
 
 # Options as mount(8) and the OCI runtime spec ("Linux mount options") spell them: (set?, flag).
 _FLAGS: dict[str, tuple[bool, int]] = {
@@ -137,9 +147,16 @@ def _with_roots(option: str, roots: list[int]) -> str:
 
 
 def move_mount(descriptor: int, target: str) -> None:
-    """Attach what fsmount(2) returned."""
-    arguments = (descriptor, b"", AT_FDCWD, os.fsencode(target), _MOVE_MOUNT_F_EMPTY_PATH)
+    """Attach what fsmount(2) or open_tree(2) returned. `target` may be /proc/self/fd/N."""
+    flags = _MOVE_MOUNT_F_EMPTY_PATH | _MOVE_MOUNT_T_SYMLINKS
+    arguments = (descriptor, b"", AT_FDCWD, os.fsencode(target), flags)
     syscall(SYS_MOVE_MOUNT, "move_mount", *arguments, path=target)
+
+
+def open_tree(path: str, *, below: bool = False) -> int:
+    """A copy of the mount at `path`, and of those `below` it, that is mounted nowhere; kernel 5.2 and up."""
+    flags = _OPEN_TREE_CLONE | os.O_CLOEXEC | (AT_RECURSIVE if below else 0)
+    return syscall(SYS_OPEN_TREE, "open_tree", AT_FDCWD, os.fsencode(path), flags, path=path)
 
 
 def umount(target: str, flags: int = 0) -> None:

@@ -4,9 +4,12 @@ openat2(2) with RESOLVE_IN_ROOT treats a directory as the root for every compone
 links and `..` stay inside, magic links are refused. Nothing here ever follows a link out.
 """
 
+import contextlib
 import ctypes
+import errno
 import os
 import stat
+from collections.abc import Iterator
 
 from argosy.linux.libc import SYS_OPENAT2, syscall
 
@@ -39,7 +42,8 @@ def make_directories(root: int, path: str, mode: int = 0o755) -> int:
                 following = open_in_root(root, done, O_PATH | os.O_DIRECTORY)
             except FileNotFoundError:
                 try:
-                    os.mkdir(name, mode, dir_fd=current)
+                    with _same_time(current):
+                        os.mkdir(name, mode, dir_fd=current)
                 except FileExistsError:
                     os.close(make_directories(root, _dangling(current, name, done), mode))
                 following = open_in_root(root, done, O_PATH | os.O_DIRECTORY)
@@ -49,6 +53,26 @@ def make_directories(root: int, path: str, mode: int = 0o755) -> int:
         os.close(current)
         raise
     return current
+
+
+def make_link(root: int, path: str, target: str) -> None:
+    """A symbolic link at `path` inside `root`, unless something is there."""
+    parent = make_directories(root, os.path.dirname(path))
+    try:
+        with _same_time(parent):
+            os.symlink(target, os.path.basename(path), dir_fd=parent)
+    except FileExistsError:
+        return
+    finally:
+        os.close(parent)
+
+
+@contextlib.contextmanager
+def _same_time(directory: int) -> Iterator[None]:
+    """Something may be made in the directory within, and its time stays: a mount point is no change."""
+    status = os.fstat(directory)
+    yield
+    os.utime(f"/proc/self/fd/{directory}", ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 def _dangling(directory: int, name: str, path: str) -> str:
@@ -70,9 +94,10 @@ def make_mountpoint(root: int, path: str, *, directory: bool) -> int:
         parent = make_directories(root, os.path.dirname(path))
         try:
             name = os.path.basename(path)
-            os.close(
-                os.open(name, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644, dir_fd=parent)
-            )
+            with _same_time(parent):
+                os.close(
+                    os.open(name, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644, dir_fd=parent)
+                )
         except FileExistsError:
             os.close(make_mountpoint(root, _dangling(parent, name, path), directory=False))
         finally:
@@ -83,3 +108,46 @@ def make_mountpoint(root: int, path: str, *, directory: bool) -> int:
         kind = "directory onto a file" if directory else "file onto a directory"
         raise NotADirectoryError(20, f"cannot mount a {kind}", path)
     return descriptor
+
+
+_MOST_LINKS = 40
+
+
+def resolve_in_root(root: int, path: str) -> str:
+    """The path with every symbolic link followed as far as there is something; absolute inside `root`.
+
+    For show: what it names may be another thing by the time that it is opened. Raises OSError.
+    """
+    pending = [name for name in reversed(path.split("/")) if name not in ("", ".")]
+    done: list[str] = []
+    links = 0
+    while pending:
+        name = pending.pop()
+        if name == "..":
+            del done[-1:]
+            continue
+        target = _link_at(root, "/" + "/".join(done), name)
+        if not target:
+            done.append(name)
+            continue
+        links += 1
+        if links > _MOST_LINKS:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+        if target.startswith("/"):
+            done = []
+        pending += [part for part in reversed(target.split("/")) if part not in ("", ".")]
+    return "/" + "/".join(done)
+
+
+def _link_at(root: int, directory: str, name: str) -> str:
+    try:
+        descriptor = open_in_root(root, directory, O_PATH | os.O_DIRECTORY)
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    try:
+        return os.readlink(name, dir_fd=descriptor)
+    except OSError:
+        # Nothing there, or no link.
+        return ""
+    finally:
+        os.close(descriptor)

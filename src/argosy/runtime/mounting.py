@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from argosy.linux import cgroup, mount
 from argosy.linux.new_mount import MOUNT_ATTR_RDONLY, open_filesystem
-from argosy.linux.path import O_PATH, make_mountpoint, open_in_root
+from argosy.linux.path import O_PATH, make_link, make_mountpoint, open_in_root
 from argosy.runtime.copy_up import copy_up
 from argosy.runtime.operations import Context, Refused
 from argosy.spec.oci_runtime import Device
@@ -65,6 +65,22 @@ class MountRoot(NamedTuple):
         return f"mount the {self.mounts[-1][0] if self.mounts else 'bound'} root at {self.target}"
 
 
+class MarkRoot(NamedTuple):
+    """Makes what tells programs where they are, unless the image has it: empty files, and links."""
+
+    files: tuple[str, ...]
+    links: tuple[tuple[str, str], ...]
+
+    def execute(self, context: Context) -> None:
+        for path in self.files:
+            os.close(make_mountpoint(context.root, path, directory=False))
+        for path, target in self.links:
+            make_link(context.root, path, target)
+
+    def describe(self) -> str:
+        return "make " + " ".join([*self.files, *(path for path, _ in self.links)])
+
+
 class FileSystemMount(NamedTuple):
     type: str
     source: str
@@ -110,19 +126,21 @@ class CopyUp(NamedTuple):
 
 
 class StackMount(NamedTuple):
-    """Mounts (type, source, options) one over the other, and the result, or a part of it, read-only at
-    `target`. It is put together at `scratch`, where the root is by now, and taken away from there."""
+    """Mounts (type, source, options) one over the other, and the result, or a part of it, at `target`.
+    It is put together at `scratch`, where the root is by now, and taken away from there."""
 
     mounts: tuple[tuple[str, str, tuple[str, ...]], ...]
     scratch: str
     target: str
     subpath: str
+    writable: bool = False
 
     def execute(self, context: Context) -> None:
         opened = tuple(context.layers.get(self.target, ()))
         mount.mount_stack(list(self.mounts), self.scratch, opened)
+        flags = 0 if self.writable else mount.MS_RDONLY
         try:
-            _bind(context.root, self.scratch, self.subpath, self.target, mount.MS_RDONLY, 0)
+            _bind(context.root, self.scratch, self.subpath, self.target, flags, 0)
         finally:
             for _ in self.mounts:
                 mount.umount(self.scratch, mount.MNT_DETACH)

@@ -122,11 +122,15 @@ def _plan_root(config: Config) -> list[op.Operation]:
         mounting.SetPropagation(propagation),
         mounting.MountRoot(_root_mounts(config), path),
     ]
+    marks = config.get("argosy", {}).get("marks")
+    if marks:
+        steps.append(mounting.MarkRoot(tuple(marks["files"]), tuple(marks["links"].items())))
     for entry in config.get("mounts", []):
         kind, target = entry.get("type", ""), entry["destination"]
         options = tuple(entry.get("options", []))
         if kind == "stack":
-            steps.append(mounting.StackMount(_stack(entry), path, target, entry.get("argosySubpath", "")))
+            subpath, writable = entry.get("argosySubpath", ""), "rw" in options
+            steps.append(mounting.StackMount(_stack(entry), path, target, subpath, writable))
         elif kind == "cgroup":
             steps.append(mounting.MountCgroups(target, options))
         elif kind == "bind" or "bind" in options or "rbind" in options:

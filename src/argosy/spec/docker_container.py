@@ -255,6 +255,21 @@ class CreateRequest(ContainerConfig, rename="pascal"):
     networking_config: NetworkingConfig | None = None
 
 
+class PathStat(msgspec.Struct, rename="camel"):
+    """What is at a path in a container; `mode` is Go's. It travels in a header, as base64 of JSON."""
+
+    name: str
+    size: int
+    mode: int
+    mtime: str
+    link_target: str = ""
+
+
+class FilesystemChange(msgspec.Struct, rename="pascal"):
+    path: str
+    kind: int
+
+
 class CreateResponse(msgspec.Struct, rename="pascal"):
     id: str
     warnings: list[str] = []

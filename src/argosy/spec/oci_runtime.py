@@ -112,11 +112,19 @@ class Endpoint(TypedDict):
     hairpin: bool
 
 
+class Marks(TypedDict):
+    """Empty files, and links with their targets, to make in the root unless something is there."""
+
+    files: list[str]
+    links: dict[str, str]
+
+
 class Extension(TypedDict, total=False):
     rootfs: list[RootfsMount]
     endpoints: list[Endpoint]
     seccomp: str
     """Path of a compiled BPF program; absent when unconfined."""
+    marks: Marks
     copyUp: list[str]
     """Destinations of volume mounts that take over what the root has there, while they are empty."""
 

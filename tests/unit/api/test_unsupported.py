@@ -12,7 +12,7 @@ from argosy.errors import NotImplementedYet
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("POST", "/v1.51/build"), ("PUT", "/containers/x/archive"), ("POST", "/networks/a/connect")],
+    [("GET", "/v1.51/plugins"), ("GET", "/swarm"), ("POST", "/networks/a/connect")],
 )
 def test_it_is_refused_by_name_and_not_as_an_unknown_page(method: str, path: str) -> None:
     router = Router()

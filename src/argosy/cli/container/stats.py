@@ -8,6 +8,7 @@ import time
 from argosy.cli.flags import Command
 from argosy.cli.listing import FORMAT_HELP, show
 from argosy.client.docker import quote
+from argosy.client.errors import APIError
 from argosy.units import format_binary, format_bytes
 
 TYPE_CHECKING = False
@@ -39,41 +40,69 @@ _COLUMNS = (
     ("PIDS", "PIDs"),
 )
 _CLEAR = "\x1b[H\x1b[J"
-_PAUSE = 0.5
+_PAUSE = 1.0
+# Of a container that does not run.
+_NOTHING = {
+    "BlockIO": "-- / --",
+    "CPUPerc": "--",
+    "MemPerc": "--",
+    "MemUsage": "-- / --",
+    "NetIO": "-- / --",
+    "PIDs": "--",
+}
 
 
 def run(context: Context, options: Options, arguments: list[str]) -> int:
+    previous = _sampled(context, options, arguments)
     while True:
-        names = arguments or _listed(context, every=options.on("all"))
-        rows = [_row(context, name, trunc=not options.on("no-trunc")) for name in names]
+        time.sleep(_PAUSE)
+        current = _sampled(context, options, arguments)
+        rows = [_row(name, sample, previous.get(name), options) for name, sample in current.items()]
         if not options.on("no-stream") and sys.stdout.isatty():
             sys.stdout.write(_CLEAR)
         show(_COLUMNS, rows, template=options.text("format"), kind="*formatter.statsContext")
         if options.on("no-stream"):
             return 0
         sys.stdout.flush()
-        time.sleep(_PAUSE)
+        previous = current
 
 
-def _listed(context: Context, *, every: bool) -> list[str]:
-    return [item["Id"] for item in context.client.list_containers(all=every)]
+def _sampled(context: Context, options: Options, arguments: list[str]) -> dict[str, Document]:
+    """What the containers use now, by what they are called here."""
+    listed = context.client.list_containers(all=options.on("all")) if not arguments else []
+    found: dict[str, Document] = {}
+    for name in arguments or [item["Id"] for item in listed]:
+        try:
+            sample = context.client.get(f"/containers/{quote(name)}/stats", {"stream": "0", "one-shot": "1"})
+        except APIError as error:
+            if error.status != 404 or arguments:
+                raise
+            # Gone since it was listed.
+            continue
+        found[name] = sample
+    return found
 
 
-def _row(context: Context, name: str, *, trunc: bool) -> Document:
-    sample = context.client.get(f"/containers/{quote(name)}/stats", {"stream": "0"})
+def _row(name: str, sample: Document, previous: Document | None, options: Options) -> Document:
+    identifier = sample.get("id") or ""
+    shown = {
+        "Container": name if name != identifier else identifier[:12],
+        "ID": identifier if options.on("no-trunc") else identifier[:12],
+        "Name": (sample.get("name") or "").removeprefix("/"),
+    }
+    if not (sample.get("pids_stats") or {}).get("current"):
+        return {**shown, **_NOTHING}
     memory = sample.get("memory_stats") or {}
     used, limit = used_memory(memory), memory.get("limit") or 0
     received, sent = network_bytes(sample.get("networks") or {})
     read, written = block_bytes((sample.get("blkio_stats") or {}).get("io_service_bytes_recursive") or [])
-    identifier = sample.get("id") or ""
+    sample["precpu_stats"] = (previous or {}).get("cpu_stats")
     return {
+        **shown,
         "BlockIO": f"{format_bytes(read, 3)} / {format_bytes(written, 3)}",
         "CPUPerc": f"{cpu_percent(sample):.2f}%",
-        "Container": name if name != identifier else identifier[:12],
-        "ID": identifier[:12] if trunc else identifier,
         "MemPerc": f"{used / limit * 100 if limit else 0:.2f}%",
         "MemUsage": f"{format_binary(used)} / {format_binary(limit)}",
-        "Name": (sample.get("name") or "").removeprefix("/"),
         "NetIO": f"{format_bytes(received, 3)} / {format_bytes(sent, 3)}",
         "PIDs": str((sample.get("pids_stats") or {}).get("current") or 0),
     }

@@ -1,0 +1,185 @@
+"""A directory's tree written as a tar, in the order of names, so that the same tree gives the same bytes.
+
+Everything is reached by descriptor and no symbolic link is followed. Sockets are left out, as Docker does.
+The tree may belong to a running container and change meanwhile: what vanishes is left out, a file that
+changes is cut or filled to the size in its header.
+"""
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Callable
+
+from argosy.image import tar, tarwrite, whiteout
+
+DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_BUFFER = 1 << 17
+_ZEROS = bytes(1 << 16)
+_KINDS = {
+    stat.S_IFLNK: tar.SYMLINK,
+    stat.S_IFIFO: tar.FIFO,
+    stat.S_IFCHR: tar.CHARACTER,
+    stat.S_IFBLK: tar.BLOCK_DEVICE,
+}
+
+Write = Callable[[bytes], object]
+
+
+class TreeTar:
+    """Entries one after the other into one archive; `finish` comes last."""
+
+    def __init__(self, write: Write) -> None:
+        self._write = write
+        self._buffer = bytearray()
+        # The name that each file with several links was first written under.
+        self._links: dict[tuple[int, int], bytes] = {}
+
+    def finish(self) -> None:
+        self._flush()
+        self._write(tarwrite.END)
+
+    def contents(self, descriptor: int, prefix: bytes) -> None:
+        """What is in the directory; `prefix` leads each name and ends with a slash, or is empty."""
+        for name in sorted(os.fsencode(name) for name in os.listdir(descriptor)):
+            with contextlib.suppress(FileNotFoundError):
+                self.entry(descriptor, name, prefix + name)
+
+    def entry(self, directory: int, name: bytes, path: bytes) -> None:
+        """What `name` in the directory is, and all below it, as `path`. Raises OSError."""
+        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        if stat.S_ISDIR(status.st_mode):
+            descriptor = os.open(name, DIRECTORY, dir_fd=directory)
+            try:
+                self.directory(descriptor, path + b"/")
+            finally:
+                os.close(descriptor)
+        elif not stat.S_ISSOCK(status.st_mode):
+            self._leaf(directory, name, path, status)
+
+    def directory(self, descriptor: int, path: bytes) -> None:
+        """A directory and all below it; `path` ends with a slash."""
+        xattrs = visible(attributes(descriptor))
+        self.emit(_header(path, tar.DIRECTORY, os.fstat(descriptor), xattrs=xattrs))
+        self.contents(descriptor, path)
+
+    def emit(self, data: bytes) -> None:
+        self._buffer += data
+        if len(self._buffer) >= _BUFFER:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._buffer:
+            self._write(bytes(self._buffer))
+            self._buffer.clear()
+
+    def _leaf(self, directory: int, name: bytes, path: bytes, status: os.stat_result) -> None:
+        identity = (status.st_dev, status.st_ino)
+        if status.st_nlink > 1:
+            first = self._links.get(identity)
+            if first is not None:
+                self.emit(_header(path, tar.HARD_LINK, status, link=first))
+                return
+        if stat.S_ISREG(status.st_mode):
+            self._regular(directory, name, path)
+        else:
+            link = os.fsencode(os.readlink(name, dir_fd=directory)) if stat.S_ISLNK(status.st_mode) else b""
+            xattrs = visible(attributes(b"/proc/self/fd/%d/%b" % (directory, name)))
+            kind = _KINDS[stat.S_IFMT(status.st_mode)]
+            self.emit(_header(path, kind, status, link=link, xattrs=xattrs))
+        if status.st_nlink > 1:
+            self._links[identity] = path
+
+    def _regular(self, directory: int, name: bytes, path: bytes) -> None:
+        descriptor = os.open(name, _FILE, dir_fd=directory)
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fsdecode(path))
+            xattrs = visible(attributes(descriptor))
+            self.emit(_header(path, tar.REGULAR, status, size=status.st_size, xattrs=xattrs))
+            self._data(descriptor, status)
+            self.emit(bytes(tar.padding(status.st_size)))
+        finally:
+            os.close(descriptor)
+
+    def _data(self, descriptor: int, status: os.stat_result) -> None:
+        size = status.st_size
+        position = 0
+        sparse = status.st_blocks * 512 < size
+        while position < size:
+            if sparse:
+                position = self._hole(descriptor, position, size)
+            data = os.pread(descriptor, min(size - position, tar.CHUNK), position)
+            if not data:
+                self._zeros(size - position)
+                return
+            position += len(data)
+            if len(data) < _BUFFER:
+                self.emit(data)
+            else:
+                self._flush()
+                self._write(data)
+
+    def _hole(self, descriptor: int, position: int, size: int) -> int:
+        """Write zeros for the hole at `position` without reading it; where it ends."""
+        try:
+            following = min(os.lseek(descriptor, position, os.SEEK_DATA), size)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                return position
+            following = size
+        self._zeros(following - position)
+        return following
+
+    def _zeros(self, size: int) -> None:
+        self._flush()
+        while size > 0:
+            self._write(_ZEROS[:size])
+            size -= len(_ZEROS)
+
+
+def _header(
+    path: bytes,
+    kind: bytes,
+    status: os.stat_result,
+    *,
+    size: int = 0,
+    link: bytes = b"",
+    xattrs: dict[bytes, bytes] | None = None,
+) -> bytes:
+    device = kind in (tar.CHARACTER, tar.BLOCK_DEVICE)
+    return tarwrite.header(
+        path,
+        kind,
+        mode=stat.S_IMODE(status.st_mode),
+        uid=status.st_uid,
+        gid=status.st_gid,
+        size=size,
+        mtime=status.st_mtime_ns,
+        link=link,
+        major=os.major(status.st_rdev) if device else 0,
+        minor=os.minor(status.st_rdev) if device else 0,
+        xattrs=xattrs,
+    )
+
+
+def attributes(target: int | bytes) -> dict[bytes, bytes]:
+    try:
+        if isinstance(target, int):
+            return {os.fsencode(name): os.getxattr(target, name) for name in os.listxattr(target)}
+        names = os.listxattr(target, follow_symlinks=False)
+        return {os.fsencode(name): os.getxattr(target, name, follow_symlinks=False) for name in names}
+    except OSError as error:
+        if error.errno in (errno.ENOTSUP, errno.ENODATA):
+            return {}
+        raise
+
+
+def visible(attributes: dict[bytes, bytes]) -> dict[bytes, bytes]:
+    if not attributes:
+        return attributes
+    return {
+        name: value for name, value in attributes.items() if not name.startswith(whiteout.OVERLAY_ATTRIBUTES)
+    }
