@@ -12,9 +12,11 @@ from ipaddress import IPv4Interface
 
 from argosy import __version__
 from argosy.api.server import Server
+from argosy.build.builder import Builder
 from argosy.engine.core import Engine
 from argosy.engine.settings import Settings
 from argosy.engine.supervise import Supervisor
+from argosy.engine.worker import BuildWorker
 from argosy.errors import ArgosyError
 
 log = logging.getLogger("argosy")
@@ -106,8 +108,10 @@ async def _serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     engine = Engine(settings)
+    # Before what nothing needs is removed: it knows what its cache needs.
+    builder = Builder(engine.images, engine.database, BuildWorker(engine), settings.root)
     await Supervisor(engine).begin()
-    server = Server(engine)
+    server = Server(engine, builder)
     await server.listen(list(settings.hosts) or [f"unix://{settings.socket}"], settings.group)
     # What is there now stays: collections need not look at it, and can be rarer.
     gc.collect()

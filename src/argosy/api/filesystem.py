@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import contextlib
-import os
 from typing import Any
 
 import msgspec

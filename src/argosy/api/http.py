@@ -128,6 +128,10 @@ class Request:
             length = None
         return self._connection.body_source(length)
 
+    def watch(self) -> None:
+        """Notice from here on if the client goes, though its body was read by a thread."""
+        self._connection.watch()
+
     async def stream(
         self,
         content_type: str = "application/json",
@@ -224,7 +228,7 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """A client may close its side and still want the answer."""
         if self._source is not None:
-            return self._protocol.our_state is not h11.MUST_CLOSE
+            return not self._is_gone() and self._protocol.our_state is not h11.MUST_CLOSE
         self._protocol.receive_data(b"")
         if self._task is None or self._is_gone():
             return False
@@ -399,6 +403,9 @@ class Connection(asyncio.Protocol):
         self._transport.pause_reading()
         self._source = BodySource(self._own_socket(), bytes(self._protocol.trailing_data[0]), length)
         return self._source
+
+    def watch(self) -> None:
+        self._transport.resume_reading()
 
     def _own_socket(self) -> socket.socket:
         transport_socket = self._transport.get_extra_info("socket")

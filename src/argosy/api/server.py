@@ -6,6 +6,7 @@ import os
 import socket
 
 from argosy.api import unsupported
+from argosy.api.build import BuildRoutes
 from argosy.api.check import Check
 from argosy.api.containers import Containers
 from argosy.api.execs import Execs
@@ -16,6 +17,7 @@ from argosy.api.registries import RegistryRoutes
 from argosy.api.router import Router
 from argosy.api.system import System, server_headers
 from argosy.api.volumes import NetworkRoutes, Volumes
+from argosy.build.builder import Builder
 from argosy.engine.core import Engine
 from argosy.errors import InvalidParameter
 
@@ -24,7 +26,7 @@ _PATIENCE = 5.0
 
 
 class Server:
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, builder: Builder) -> None:
         self._engine = engine
         self._router = Router()
         self._connections: set[Connection] = set()
@@ -40,6 +42,7 @@ class Server:
             NetworkRoutes(engine),
             Check(engine),
             RegistryRoutes(engine),
+            BuildRoutes(engine, builder),
         ):
             part.route(self._router)
         unsupported.route(self._router)

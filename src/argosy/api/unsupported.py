@@ -5,7 +5,6 @@ from argosy.api.router import Router
 from argosy.errors import NotImplementedYet
 
 _OPERATIONS = (
-    ("POST", "/build", "building images"),
     ("POST", "/build/prune", "building images"),
     ("POST", "/session", "building images with BuildKit"),
     ("POST", "/grpc", "building images with BuildKit"),

@@ -5,41 +5,48 @@
 One `Builder` serves all builds of an engine. A build works in the calling thread and in threads of its own.
 """
 
+import contextlib
 import os
 import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from argosy.build import lint
 from argosy.build.cache import BuildCache
 from argosy.build.cache_mounts import CacheMounts
-from argosy.build.complain import DockerfileError
+from argosy.build.complain import DockerfileError, excerpt
 from argosy.build.configuration import configuration
 from argosy.build.contexts import Context
 from argosy.build.dockerfile import Dockerfile, parse
 from argosy.build.files import FileDigests
 from argosy.build.graph import Base, Graph, Options
+from argosy.build.intake import Intake
 from argosy.build.progress import Progress, Report, Warned
 from argosy.build.solver import Failure, InFlight, Outcome, Solver
 from argosy.build.tools import Cancelled, Tools
 from argosy.build.worker import Worker
 from argosy.database import Database
-from argosy.errors import ArgosyError, InvalidParameter, NotFound
+from argosy.errors import Conflict, InvalidParameter, NotFound
 from argosy.image import Credentials, ImageRecord, Images, Reference, parse_reference
 from argosy.image.platforms import mismatch, parse_platform
+from argosy.image.rootview import RootView
 
 _IMAGE = "docker-image://"
 _EPOCH = "SOURCE_DATE_EPOCH"
 _NANOSECONDS = 1_000_000_000
+
+# A build, the target's layers, and its image if one was stored.
+Deliver = Callable[["Build", Outcome, ImageRecord | None], object]
 
 
 @dataclass(slots=True)
 class Request:
     """One build. `contexts` are named ones beside the main one, ""; `images` named ones that are images.
 
-    `credentials_for` is asked for a registry's host. Contexts are the build's, which closes them.
+    `credentials_for` is asked for a registry's host. Contexts are the build's, which closes them. The image
+    is stored for the length of the build (`store`), and for good (`keep`).
     """
 
     dockerfile: bytes
@@ -53,6 +60,7 @@ class Request:
     agent: Callable[[str], str | None] = lambda identifier: None
     credentials_for: Callable[[str], Credentials] = lambda host: Credentials()
     store: bool = True
+    keep: bool = True
     check: bool = False
 
 
@@ -78,6 +86,7 @@ class Builder:
         self.mounts = CacheMounts(os.path.join(root, "build-mounts"))
         self.mounts.clean()
         self.digests = FileDigests()
+        self.intake = Intake(os.path.join(root, "build-contexts"), self.digests)
         self._worker = worker
         self._in_flight = InFlight()
         images.add_roots(self.cache.roots)
@@ -102,8 +111,8 @@ class Build:
         self._images = images
         self._worker = worker
         self._in_flight = in_flight
-        self._request = request
-        self._progress = progress
+        self.request = request
+        self.progress = progress
         self._cancelled = threading.Event()
         self._tools: Tools | None = None
         self.dockerfile: Dockerfile | None = None
@@ -115,12 +124,12 @@ class Build:
         if self._tools is not None:
             self._tools.cancel()
 
-    def run(self, deliver: Callable[["Build", Outcome], object] | None = None) -> Result:
+    def run(self, deliver: "Deliver | None" = None) -> Result:
         """`deliver` is given the target's layers while they are certain to stay.
 
         Raises DockerfileError, Failure, Cancelled, and what pulling raises.
         """
-        request = self._request
+        request = self.request
         try:
             with self._images.lease() as lease:
                 dockerfile = self._read()
@@ -142,7 +151,7 @@ class Build:
                 tools.check()
                 self.graph = graph = Graph(dockerfile, options, self._resolve)
                 warnings = self._warnings(dockerfile, options)
-                self.solver = solver = Solver(tools, self._in_flight, self._progress)
+                self.solver = solver = Solver(tools, self._in_flight, self.progress)
                 outcome = solver.solve(graph.target.vertex)
                 self._builder.cache.use(solver.used_keys)
                 self._warn_of_unused(graph)
@@ -151,7 +160,9 @@ class Build:
                 )
                 image = self._stored(document) if request.store else None
                 if deliver is not None:
-                    deliver(self, outcome)
+                    deliver(self, outcome, image)
+                if image is not None and not request.keep:
+                    self._forget(image)
                 outcomes = [found for v in graph.vertices if (found := solver.outcome(v)) is not None]
                 return Result(
                     image,
@@ -163,23 +174,37 @@ class Build:
                     sum(each.cached for each in outcomes),
                 )
         finally:
-            for context in request.contexts.values():
-                context.close()
+            self._close()
 
     def check(self) -> lint.Report:
         """The Dockerfile's checks, and nothing built. Raises DockerfileError."""
-        dockerfile = self._read()
-        return lint.check(dockerfile, self._surroundings(self._request.options))
+        try:
+            dockerfile = self._read()
+            report = lint.check(dockerfile, self._surroundings(self.request.options))
+            for each in report.warnings:
+                self.progress.warn(self._warned(each))
+            return report
+        finally:
+            self._close()
+
+    def view(self, outcome: Outcome) -> RootView:
+        """What the layers look like, for as long as the build goes on. Close it."""
+        assert self._tools is not None
+        return self._images.assembler.view(outcome.diff_ids, self._tools.lease)
+
+    def _close(self) -> None:
+        for context in self.request.contexts.values():
+            context.close()
 
     def source(self) -> str:
-        return self._request.dockerfile.decode("utf-8", "replace")
+        return self.request.dockerfile.decode("utf-8", "replace")
 
     def _read(self) -> Dockerfile:
-        self.dockerfile = parse(self._request.dockerfile, self._request.name)
+        self.dockerfile = parse(self.request.dockerfile, self.request.name)
         return self.dockerfile
 
     def _surroundings(self, options: Options) -> lint.Surroundings:
-        main = self._request.contexts.get("")
+        main = self.request.contexts.get("")
         return lint.Surroundings(
             build_args=options.build_args,
             ignore=main.ignore if main is not None else None,
@@ -191,42 +216,44 @@ class Build:
     def _warnings(self, dockerfile: Dockerfile, options: Options) -> list[lint.Warning]:
         report = lint.check(dockerfile, self._surroundings(options))
         for each in report.warnings:
-            self._progress.warn(
-                Warned(
-                    f"{each.rule}: {each.message} (line {each.first_line})",
-                    each.description,
-                    each.url,
-                    each.first_line,
-                    each.last_line,
-                    each.rule,
-                )
-            )
+            self.progress.warn(self._warned(each))
         if report.error is not None and report.error.message.startswith("lint violation"):
             raise report.error
         return report.warnings
+
+    def _warned(self, warning: lint.Warning) -> Warned:
+        return Warned(
+            f"{warning.rule}: {warning.message} (line {warning.first_line})",
+            warning.description,
+            warning.url,
+            warning.first_line,
+            warning.last_line,
+            warning.rule,
+            excerpt(self.source(), warning.first_line, warning.last_line, self.request.name),
+        )
 
     def _warn_of_unused(self, graph: Graph) -> None:
         unused = graph.unused_arguments
         if unused:
             listed = " ".join(unused)
-            self._progress.warn(Warned(f"One or more build-args [{listed}] were not consumed"))
+            self.progress.warn(Warned(f"One or more build-args [{listed}] were not consumed"))
 
     def _stored(self, document: bytes) -> ImageRecord:
-        references = [_target(tag) for tag in self._request.tags]
+        references = [_target(tag) for tag in self.request.tags]
         assert self._tools is not None
         shown = ", ".join(reference.familiar for reference in references)
-        step = self._progress.begin(f"exporting to image{f' {shown}' if shown else ''}")
-        try:
-            record = self._images.assembler.register(document, self._tools.lease, references)
-        except ArgosyError as error:
-            step.end(error=error.message)
-            raise
-        step.end()
-        return record
+        with self.progress.begin(f"exporting to image{f' {shown}' if shown else ''}"):
+            return self._images.assembler.register(document, self._tools.lease, references)
+
+    def _forget(self, image: ImageRecord) -> None:
+        """Unless it was there before under a name, or is in use."""
+        if not image.tags:
+            with contextlib.suppress(Conflict, NotFound):
+                self._images.remove(image.id)
 
     def _resolve(self, reference: str, platform: str) -> Base:
         """An image that is here, unless it is for another platform or a newer one is wanted; else pulled."""
-        named = self._request.images.get(reference, "")
+        named = self.request.images.get(reference, "")
         text = named.removeprefix(_IMAGE) if named else reference
         wanted = parse_platform(platform)
         try:
@@ -234,35 +261,19 @@ class Build:
             here = not mismatch(text, record.document, wanted)
         except NotFound:
             here = False
-        if not here or self._request.pull:
+        if not here or self.request.pull:
             record = self._pulled(text, platform)
         return Base(record.id, record.document)
 
     def _pulled(self, text: str, platform: str) -> ImageRecord:
         reference = parse_reference(text).with_default_tag()
-        step = self._progress.begin(f"[internal] load metadata for {reference}")
-        try:
-            record = self._images.pull(
+        with self.progress.begin(f"[internal] load metadata for {reference}") as step:
+            return self._images.pull(
                 text,
                 platform=platform,
-                credentials=self._request.credentials_for(reference.domain),
-                progress=lambda message: _count(step, message),
+                credentials=self.request.credentials_for(reference.domain),
+                progress=step.count_transfer,
             )
-        except ArgosyError as error:
-            step.end(error=error.message)
-            raise
-        step.end()
-        return record
-
-
-def _count(step: object, message: Mapping[str, object]) -> None:
-    from argosy.build.progress import StepProgress
-
-    assert isinstance(step, StepProgress)
-    detail = message.get("progressDetail")
-    identifier = str(message.get("id") or "")
-    if identifier and isinstance(detail, dict) and detail.get("current"):
-        step.count(identifier, int(detail["current"]), int(detail.get("total") or 0))
 
 
 def _target(tag: str) -> Reference:
@@ -278,8 +289,6 @@ def _with_epoch(options: Options) -> Options:
         return options
     if not re.fullmatch(r"[0-9]{1,12}", text):
         raise InvalidParameter(f"invalid {_EPOCH}: {text!r} is no number of seconds")
-    from dataclasses import replace
-
     return replace(options, latest=int(text) * _NANOSECONDS)
 
 

@@ -5,9 +5,12 @@ A step begins, says things, and ends: done, cached, failed or called off. Report
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import TracebackType
 
 import msgspec
+
+from argosy.errors import ArgosyError
 
 
 class Began(msgspec.Struct, tag="began", omit_defaults=True):
@@ -54,6 +57,7 @@ class Warned(msgspec.Struct, tag="warned", omit_defaults=True):
     first_line: int = 0
     last_line: int = 0
     rule: str = ""
+    excerpt: str = ""
 
 
 Event = Began | Said | Counted | Ended | Warned
@@ -95,6 +99,23 @@ class StepProgress:
     @property
     def seconds(self) -> float:
         return time.monotonic() - self._began
+
+    def __enter__(self) -> "StepProgress":
+        """Ends with the `with`, for better or worse."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        message = error.message if isinstance(error, ArgosyError) else str(error or "")
+        self.end(error=message or ("failed" if error is not None else ""))
+
+    def count_transfer(self, message: Mapping[str, object]) -> None:
+        """A message of a pull's or a push's."""
+        detail = message.get("progressDetail")
+        identifier = str(message.get("id") or "")
+        if identifier and isinstance(detail, dict) and detail.get("current"):
+            self.count(identifier, int(detail["current"]), int(detail.get("total") or 0))
 
     def say(self, stream: int, data: bytes) -> None:
         self._progress.tell(Said(self.number, stream, data, time.time_ns()))

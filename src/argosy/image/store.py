@@ -324,6 +324,12 @@ class Images:
         for record in records:
             self._event("save", record.id, record.id)
 
+    def save_image(self, record: ImageRecord, references: Sequence[Reference], write: Write) -> None:
+        """As `save`, under names that it need not have here."""
+        with self._leases.take() as lease:
+            lease.keep(record.id, *record.diff_ids)
+            save_images([(record, references)], self._content, write)
+
     def import_(
         self,
         stream: Source,

@@ -1,0 +1,296 @@
+"""What a request for a build says, in Docker's words and in ours, as a `build.Request`."""
+
+import base64
+import binascii
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from argosy.api.http import Request as HTTPRequest
+from argosy.build.builder import Request
+from argosy.build.contexts import Context
+from argosy.build.graph import Options
+from argosy.build.intake import DOCKERFILE, Intake, ignored, read_dockerfile, read_ignore
+from argosy.errors import InvalidParameter
+from argosy.image import Credentials, parse_reference
+from argosy.image.decompress import Prefixed
+from argosy.image.platforms import format_platform, host_platform
+from argosy.image.tar import Source, is_header
+from argosy.spec.docker_container import Ulimit
+
+REGISTRY_CONFIG = "x-registry-config"
+_HUB_KEY = "https://index.docker.io/v1/"
+_HUB = "docker.io"
+_IMAGE = "docker-image://"
+# Outputs that are no image.
+TREES = ("local", "tar")
+_HEAD = 512
+_HOST = format_platform(host_platform())
+# What the limits of classic builds were for: steps run with the engine's defaults.
+_NOT_TAKEN = ("memory", "memswap", "cpushares", "cpusetcpus", "cpusetmems", "cpuperiod", "cpuquota")
+
+
+class NotHere(InvalidParameter):
+    """The directory is not one of this machine: its contents have to be sent."""
+
+    status = 412
+
+
+class Place(msgspec.Struct, rename="camel"):
+    """A context: a `path` of this machine, whose identity shows that it is the same; a `url`; or `sent`, as a
+    tar that follows the document."""
+
+    path: str = ""
+    device: int = 0
+    inode: int = 0
+    url: str = ""
+    sent: bool = False
+
+
+class Output(msgspec.Struct, rename="camel"):
+    """`type`: image, local, tar, oci or docker. Whatever is no image is sent to the client."""
+
+    type: str
+    attributes: dict[str, str] = {}
+
+
+class Document(msgspec.Struct, rename="camel"):
+    """What `argosy build` sends. Values of secrets are in base64."""
+
+    dockerfile: str | None = None
+    filename: str = DOCKERFILE
+    ignore: str | None = None
+    contexts: dict[str, Place] = {}
+    images: dict[str, str] = {}
+    build_args: dict[str, str] = {}
+    labels: dict[str, str] = {}
+    target: str = ""
+    platform: str = ""
+    tags: list[str] = []
+    no_cache: bool = False
+    no_cache_filter: list[str] = []
+    pull: bool = False
+    network: str = ""
+    hosts: list[str] = []
+    shm_size: int = 0
+    ulimits: list[str] = []
+    secrets: dict[str, str] = {}
+    ssh: dict[str, str] = {}
+    auth: dict[str, dict[str, str]] = {}
+    outputs: list[Output] = []
+    push: bool = False
+    check: bool = False
+    explain: bool = False
+
+
+@dataclass(slots=True)
+class Wanted:
+    """A build and what becomes of it. `place` tells apart builds of different things, for comparisons."""
+
+    request: Request
+    tags: list[str] = field(default_factory=list)
+    outputs: list[Output] = field(default_factory=list)
+    push: bool = False
+    place: str = ""
+    explain: bool = False
+    quiet: bool = False
+
+
+def from_document(document: Document, body: Source, intake: Intake) -> Wanted:
+    """`body` is what follows the document. Raises NotHere, InvalidParameter, and what `Intake` raises."""
+    contexts: dict[str, Context] = {}
+    try:
+        for name, place in document.contexts.items():
+            contexts[name] = _context(name, place, body, intake)
+        dockerfile, main = document.dockerfile, contexts.get("")
+        if dockerfile is None:
+            if main is None:
+                raise InvalidParameter("there is neither a Dockerfile nor a context to find one in")
+            text = read_dockerfile(main, document.filename)
+        else:
+            text = dockerfile.encode(errors="surrogateescape")
+        if main is not None:
+            if document.ignore is not None:
+                main.ignore = ignored(document.ignore)
+            elif dockerfile is None:
+                main.ignore = read_ignore(main, document.filename)
+        secrets = {name: _decoded(value) for name, value in document.secrets.items()}
+        request = Request(
+            text,
+            document.filename,
+            contexts,
+            {name: value.removeprefix(_IMAGE) for name, value in document.images.items()},
+            Options(
+                build_args=document.build_args,
+                target=document.target,
+                platform=document.platform or _HOST,
+                build_platform=_HOST,
+                labels=document.labels,
+                no_cache=document.no_cache,
+                no_cache_filter=document.no_cache_filter,
+                network=document.network or "default",
+                hosts=document.hosts,
+                shm_size=document.shm_size,
+                ulimits=document.ulimits,
+                contexts=[name for name in contexts if name],
+            ),
+            document.tags if not document.outputs or _is_kept(document.outputs) else [],
+            document.pull,
+            secrets.get,
+            document.ssh.get,
+            _credentials(document.auth),
+            store=not document.outputs or any(o.type not in TREES for o in document.outputs),
+            keep=not document.outputs or _is_kept(document.outputs),
+            check=document.check,
+        )
+    except BaseException:
+        for context in contexts.values():
+            context.close()
+        raise
+    here = document.contexts.get("")
+    shown = (here.path or here.url) if here is not None else ""
+    return Wanted(
+        request,
+        document.tags,
+        document.outputs,
+        document.push,
+        f"{shown}\0{document.filename}\0{document.target}",
+        document.explain,
+    )
+
+
+def from_query(http: HTTPRequest, body: Source, intake: Intake) -> Wanted:
+    """`POST /build` of the Engine API, the context being the body or `remote`. Raises InvalidParameter."""
+    query = http.query
+    for name in _NOT_TAKEN:
+        if query.get(name, "0") not in ("", "0"):
+            raise InvalidParameter(
+                f"{name}: the steps of a build cannot be limited apart",
+                hint="Leave the limit away, or set it on the engine's control group.",
+            )
+    if http.flag("squash"):
+        raise InvalidParameter("squash is not supported", hint="Use a multi-stage build instead.")
+    filename = query.get("dockerfile") or DOCKERFILE
+    text: bytes | None = None
+    remote = query.get("remote", "")
+    if remote:
+        context = intake.remote(remote)
+    else:
+        text, context = _sent(body, intake)
+    try:
+        if text is None:
+            context.ignore = read_ignore(context, filename)
+            text = read_dockerfile(context, filename)
+        request = Request(
+            text,
+            filename,
+            {"": context},
+            {},
+            Options(
+                build_args=_arguments(query.get("buildargs", "")),
+                target=query.get("target", ""),
+                platform=query.get("platform") or _HOST,
+                build_platform=_HOST,
+                labels=_decode(query.get("labels", ""), dict[str, str], "labels") or {},
+                no_cache=http.flag("nocache"),
+                network=query.get("networkmode") or "default",
+                hosts=[host for text in http.multiple.get("extrahosts", []) for host in _hosts(text)],
+                shm_size=http.number("shmsize") or 0,
+                ulimits=[
+                    f"{each.name}={each.soft}:{each.hard}"
+                    for each in _decode(query.get("ulimits", ""), list[Ulimit], "ulimits") or []
+                ],
+            ),
+            [tag for tag in http.multiple.get("t", []) if tag],
+            http.flag("pull"),
+            credentials_for=_credentials(_auth(http.headers.get(REGISTRY_CONFIG, ""))),
+        )
+        for tag in request.tags:
+            parse_reference(tag)
+    except BaseException:
+        context.close()
+        raise
+    return Wanted(request, place=f"api\0{filename}\0{query.get('target', '')}", quiet=http.flag("q"))
+
+
+def _is_kept(outputs: list[Output]) -> bool:
+    return any(output.type == "image" for output in outputs)
+
+
+def _context(name: str, place: Place, body: Source, intake: Intake) -> Context:
+    if place.sent:
+        return intake.tar(body)
+    if place.url:
+        return intake.remote(place.url)
+    if not place.path:
+        return intake.empty()
+    try:
+        found = os.stat(place.path)
+    except OSError:
+        found = None
+    if found is None or (found.st_dev, found.st_ino) != (place.device, place.inode):
+        raise NotHere(f"the context {name or place.path} is not a directory of the engine's machine")
+    return intake.directory(place.path)
+
+
+def _sent(body: Source, intake: Intake) -> tuple[bytes | None, Context]:
+    """A client may send a bare Dockerfile instead of a tar."""
+    head = b""
+    while len(head) < _HEAD and (data := body.read(_HEAD - len(head))):
+        head += data
+    plain = head[:2] not in (b"\x1f\x8b", b"BZ", b"\x28\xb5", b"\xfd7") and not is_header(head)
+    if plain and head and len(head) < _HEAD:
+        return head, intake.empty()
+    return None, intake.tar(Prefixed(head, body))
+
+
+def _hosts(text: str) -> list[str]:
+    """One host a parameter, or all as one JSON list, as docker's client sends them."""
+    if text.startswith("["):
+        return _decode(text, list[str], "extrahosts") or []
+    return [text] if text else []
+
+
+def _arguments(text: str) -> dict[str, str]:
+    """A build arg whose value is null has none: it counts as not given."""
+    given = _decode(text, dict[str, str | None], "buildargs") or {}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _decode(text: str, kind: Any, name: str) -> Any:
+    if not text:
+        return None
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except msgspec.DecodeError as error:
+        raise InvalidParameter(f"invalid {name}: {error}") from None
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error:
+        raise InvalidParameter("a secret's value is not in base64") from None
+
+
+def _auth(header: str) -> dict[str, dict[str, str]]:
+    if not header:
+        return {}
+    text = header.replace("+", "-").replace("/", "_").rstrip("=")
+    try:
+        data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        return msgspec.json.decode(data, type=dict[str, dict[str, str]]) if data.strip() else {}
+    except (binascii.Error, ValueError, msgspec.DecodeError) as error:
+        raise InvalidParameter(f"invalid X-Registry-Config header: {error}") from None
+
+
+def _credentials(known: Mapping[str, dict[str, str]]) -> Callable[[str], Credentials]:
+    def of(domain: str) -> Credentials:
+        keys = (_HUB_KEY, _HUB, "index.docker.io") if domain == _HUB else (domain, f"https://{domain}")
+        found = next((known[key] for key in keys if key in known), None)
+        return Credentials.from_fields(dict(found)) if found else Credentials()
+
+    return of
