@@ -31,6 +31,7 @@ from argosy.database import Database
 from argosy.errors import Conflict, InvalidParameter, NotFound
 from argosy.image import Credentials, ImageRecord, Images, Reference, parse_reference
 from argosy.image.platforms import mismatch, parse_platform
+from argosy.image.reference import as_image_id
 from argosy.image.rootview import RootView
 
 _IMAGE = "docker-image://"
@@ -263,7 +264,7 @@ class Build:
             here = False
         if not here or self.request.pull:
             record = self._pulled(text, platform)
-        return Base(record.id, record.document)
+        return Base(record.id, record.document, _shown(text))
 
     def _pulled(self, text: str, platform: str) -> ImageRecord:
         reference = parse_reference(text).with_default_tag()
@@ -274,6 +275,10 @@ class Build:
                 credentials=self.request.credentials_for(reference.domain),
                 progress=step.count_transfer,
             )
+
+
+def _shown(text: str) -> str:
+    return text if as_image_id(text) else str(parse_reference(text).with_default_tag())
 
 
 def _target(tag: str) -> Reference:

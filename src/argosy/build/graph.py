@@ -5,6 +5,7 @@ Only stages that the target needs are looked at. An instruction that makes no fi
 configuration and leaves a word in its history; the others become vertices, each on the one before.
 """
 
+import contextlib
 import posixpath
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -48,11 +49,13 @@ from argosy.build.vertex import (
     Vertex,
     WorkdirVertex,
 )
-from argosy.build.words import Variables
+from argosy.build.words import Style, Variables, process
 from argosy.spec import oci_image
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DEFAULT_SHELL = ("/bin/sh", "-c")
+# Labels show an instruction as it was written, with values in the place of variables that have one.
+_SHOWN = Style(keep_quotes=True, keep_escapes=True, keep_unset=True)
 HISTORY_COMMENT = "buildkit.dockerfile.v0"
 _REMOTE = ("http://", "https://", "git://", "ssh://", "git@")
 
@@ -63,6 +66,7 @@ class Base:
 
     reference: str
     document: oci_image.Image
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +114,10 @@ class Built:
 # A reference and a platform → what it is, pulled if need be. Raises NotFound and others.
 Resolve = Callable[[str, str], Base]
 _SCRATCH = oci_image.Image(config=oci_image.ImageConfig())
+
+
+def _steps_of(instructions: Sequence[Instruction]) -> int:
+    return sum(isinstance(each, Run | Copy | Add | Workdir) for each in instructions)
 
 
 class Graph:
@@ -182,6 +190,10 @@ class Graph:
             return replace(built, steps=list(built.steps), values={}, declared={})
         return self._image(origin.base, platform, stage)
 
+    def called(self, stage: Stage) -> str:
+        """How steps of the stage are told apart from others' in their labels."""
+        return f"{stage.name or f'stage-{stage.number}'} " if len(self._stages) > 1 else ""
+
     def add(self, vertex: Vertex) -> Vertex:
         self.vertices.append(vertex)
         return vertex
@@ -218,8 +230,11 @@ class Graph:
             except Exception as error:
                 _suggest_stage(error, reference, self._stages[: stage.number])
                 raise
+            shown = base.name or reference
             vertex = ImageVertex(
-                label=f"[{stage.name + ' ' if stage.name and not names else ''}internal] FROM {reference}",
+                label=f"FROM {shown}"
+                if names
+                else f"[{self.called(stage)}1/{1 + _steps_of(stage.instructions)}] FROM {shown}",
                 stage=stage.name,
                 lines=stage.origin.lines,
                 reference=base.reference,
@@ -244,9 +259,9 @@ class _StageBuilder:
             *stage.instructions,
         ]
         self._shell: Sequence[str] = self._state.config.shell or DEFAULT_SHELL
-        kinds = (Run, Copy, Add, Workdir)
-        self._total = 1 + sum(isinstance(each, kinds) for each in self._instructions)
-        self._number = 1
+        self._is_first = isinstance(self._state.vertex, ImageVertex)
+        self._total = _steps_of(self._instructions) + self._is_first
+        self._number = int(self._is_first)
         self._no_cache = self._options.no_cache or any(
             name.lower() == stage.name or name == str(stage.number) for name in self._options.no_cache_filter
         )
@@ -268,9 +283,9 @@ class _StageBuilder:
             case Run():
                 self._run(each, variables)
             case Copy() | Add():
-                self._transfer(each)
+                self._transfer(each, variables)
             case Workdir():
-                self._workdir(each)
+                self._workdir(each, variables)
             case Arg():
                 self._arg(each, variables)
             case _:
@@ -283,10 +298,12 @@ class _StageBuilder:
 
     # Instructions that make files
 
-    def _label(self, text: str) -> str:
+    def _label(self, text: str, variables: Variables) -> str:
+        """The instruction with its variables' values, as far as it can be read that way."""
         self._number += 1
-        name = f"{self._stage.name} " if self._stage.name else f"stage-{self._stage.number} "
-        return f"[{name}{self._number}/{self._total}] {text}"
+        with contextlib.suppress(DockerfileError):
+            text = process(text, variables.environment, variables.escape, _SHOWN).text
+        return f"[{self._graph.called(self._stage)}{self._number}/{self._total}] {text}"
 
     def _advance(self, vertex: Vertex, created_by: str) -> None:
         self._state.vertex = self._graph.add(vertex)
@@ -311,7 +328,7 @@ class _StageBuilder:
             attachments.append(Attachment(mount=mount, target=mount.destination(workdir, ssh), origin=origin))
             ssh += mount.type == "ssh"
         vertex = RunVertex(
-            label=self._label(run.lines.text),
+            label=self._label(run.lines.text, variables),
             stage=self._stage.name,
             lines=run.lines,
             base=self._state.vertex,
@@ -338,7 +355,7 @@ class _StageBuilder:
     def _environment_set(self) -> set[str]:
         return {item.partition("=")[0] for item in self._state.config.env or []}
 
-    def _transfer(self, each: Copy | Add) -> None:
+    def _transfer(self, each: Copy | Add, variables: Variables) -> None:
         is_add = isinstance(each, Add)
         remotes = tuple(s for s in each.sources if isinstance(each, Add) and s.startswith(_REMOTE))
         local = tuple(s for s in each.sources if s not in remotes)
@@ -347,10 +364,11 @@ class _StageBuilder:
         reference = each.from_ if isinstance(each, Copy) else ""
         origin = self._graph.origin(reference, self._stage, self._state.platform)
         vertex = CopyVertex(
-            label=self._label(each.lines.text),
+            label=self._label(each.lines.text, variables),
             stage=self._stage.name,
             lines=each.lines,
             base=self._state.vertex,
+            no_cache=self._no_cache,
             origin=origin if local else Origin(),
             sources=local,
             inline=each.inline,
@@ -373,15 +391,16 @@ class _StageBuilder:
         name = "ADD" if is_add else "COPY"
         self._advance(vertex, f"{name} {flags}{sources} {each.destination} # buildkit")
 
-    def _workdir(self, each: Workdir) -> None:
+    def _workdir(self, each: Workdir, variables: Variables) -> None:
         path = posixpath.normpath(posixpath.join("/", self._state.config.working_dir or "/", each.text))
         path = "/" + path.lstrip("/")
         self._state.config = _replaced(self._state.config, working_dir=path)
         vertex = WorkdirVertex(
-            label=self._label(each.lines.text),
+            label=self._label(each.lines.text, variables),
             stage=self._stage.name,
             lines=each.lines,
             base=self._state.vertex,
+            no_cache=self._no_cache,
             path=path,
         )
         self._advance(vertex, f"WORKDIR {each.text}")

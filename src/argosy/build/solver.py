@@ -226,7 +226,7 @@ class Solver:
             transfer = Transfer(vertex, self._tools, base, source)
             try:
                 quick = transfer.quick_parts()
-                found = self._cached(quick, base) if quick is not None else None
+                found = self._cached(quick, base) if quick is not None and not vertex.no_cache else None
                 if found is not None:
                     return found
                 outcome = self._cached_or(vertex, transfer.parts(), base, step, transfer.execute)
@@ -272,7 +272,7 @@ class Solver:
         step: StepProgress,
         execute: Callable[[], str],
     ) -> Outcome:
-        if not (isinstance(vertex, RunVertex) and vertex.no_cache):
+        if not vertex.no_cache:
             found = self._cached(parts, base)
             if found is not None:
                 return found

@@ -6,7 +6,7 @@ itself, inputs not included: two vertices with equal definitions on equal inputs
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 
 import msgspec
 
@@ -22,6 +22,7 @@ class Vertex:
     stage: str
     lines: Lines | None = None
     base: "Vertex | None" = None
+    no_cache: bool = False
 
     @property
     def definition(self) -> str:
@@ -104,7 +105,6 @@ class RunVertex(Vertex):
     shm_size: int = 0
     ulimits: tuple[str, ...] = ()
     platform: str = ""
-    no_cache: bool = field(default=False)
 
     def inputs(self) -> Sequence[Vertex]:
         found = (each.origin.vertex for each in self.attachments if each.origin is not None)

@@ -10,6 +10,7 @@ TOP: dict[str, tuple[str, str]] = {
     "pull": ("image.pull", "Download an image from a registry"),
     "push": ("image.push", "Upload an image to a registry"),
     "images": ("image.ls", "List images"),
+    "build": ("image.build", "Build an image from a Dockerfile"),
     "version": ("system.version", "Show the version of the client and of the engine"),
     "info": ("system.info", "Display system-wide information"),
     "attach": ("container.attach", "Attach the terminal to a running container"),
@@ -45,13 +46,13 @@ TOP: dict[str, tuple[str, str]] = {
     "update": ("container.update", "Update the configuration of one or more containers"),
     "wait": ("container.wait", "Block until containers stop, then print their exit codes"),
 }
-COMMON = ("run", "exec", "ps", "pull", "push", "images", "version", "info")
+COMMON = ("run", "exec", "ps", "build", "pull", "push", "images", "version", "info")
 
 _OF_CONTAINERS = (
     "attach commit cp create diff exec export kill logs pause port rename restart rm run start stats stop"
     " top unpause update wait"
 ).split()
-_OF_IMAGES = "history import load pull push save tag".split()
+_OF_IMAGES = "build history import load pull push save tag".split()
 
 GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     "container": {

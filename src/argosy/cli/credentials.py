@@ -43,6 +43,14 @@ def load(key: str) -> dict[str, str]:
     return _from_helper(config, key) or _from_file(config, key)
 
 
+def all_logins() -> dict[str, dict[str, str]]:
+    """Of every registry that the configuration names, by its key. Raises Failure."""
+    config = _config()
+    keys = {*(config.get("auths") or {}), *(config.get("credHelpers") or {})}
+    found = {key: load(key) for key in sorted(keys)}
+    return {key: login for key, login in found.items() if login}
+
+
 def store(key: str, fields: dict[str, str]) -> bool:
     """Keep a login; whether it went unencrypted into the file, and was not there. Raises Failure."""
     config = _config()

@@ -1,0 +1,1 @@
+"""What `argosy build` is made of."""
