@@ -102,6 +102,15 @@ class LocalEngine:
     def argosy(self, *words: str, stdin: bytes = b"", timeout: float = 60) -> Answer:
         return self._client([sys.executable, "-m", "argosy.cli.main", *words], stdin, timeout)
 
+    def argosy_bytes(self, *words: str) -> bytes:
+        """The stdout of a command of ours that must succeed."""
+        return subprocess.run(
+            [sys.executable, "-m", "argosy.cli.main", *words],
+            env=self.environment,
+            capture_output=True,
+            check=True,
+        ).stdout
+
     def docker(self, *words: str, stdin: bytes = b"", timeout: float = 60) -> Answer:
         docker = os.environ.get("ARGOSY_ORACLE_CLI") or shutil.which("docker")
         assert docker, "these tests need the docker CLI: install docker.io, or set ARGOSY_ORACLE_CLI"

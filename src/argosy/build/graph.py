@@ -218,7 +218,7 @@ class Graph:
     def _image(self, reference: str, platform: str, stage: Stage, *, names: bool = False) -> Built:
         if reference == "scratch":
             vertex = ImageVertex(label="scratch", stage=stage.name, reference="scratch", diff_ids=())
-            config = oci_image.ImageConfig(env=[f"PATH={DEFAULT_PATH}"])
+            config = oci_image.ImageConfig(env=[f"PATH={DEFAULT_PATH}"], working_dir="/")
             return Built(vertex, _SCRATCH, config, platform)
         key = (reference, platform)
         built = self._images.get(key)
@@ -349,7 +349,8 @@ class _StageBuilder:
         )
         shown = [f"{name}={value}" for name, value in declared.items() if name not in self._environment_set()]
         prefix = f"|{len(shown)} {' '.join(shown)} " if shown else ""
-        text = f"RUN {prefix}{' '.join(line)} # buildkit"
+        words = [*self._shell, *line] if script else line
+        text = f"RUN {prefix}{' '.join(words)} # buildkit"
         self._advance(vertex, text)
 
     def _environment_set(self) -> set[str]:
@@ -402,8 +403,9 @@ class _StageBuilder:
             base=self._state.vertex,
             no_cache=self._no_cache,
             path=path,
+            user=self._state.config.user or "",
         )
-        self._advance(vertex, f"WORKDIR {each.text}")
+        self._advance(vertex, f"WORKDIR {path}")
 
     # Instructions that say something
 
@@ -417,10 +419,10 @@ class _StageBuilder:
                 each, definition, self._options.build_args, self._graph.globals, variables
             )
             self._graph.use_argument(definition.name)
+            self._state.declared[definition.name] = value or ""
             if value is not None:
                 self._state.values[definition.name] = value
                 variables = Variables(self._environment(), self._graph.escape)
-                self._state.declared[definition.name] = value
             shown.append(definition.name if value is None else f"{definition.name}={value}")
         self._say(f"ARG {' '.join(shown)}")
 
@@ -471,7 +473,6 @@ class _StageBuilder:
                 self._say(f"HEALTHCHECK {_go_health(each)}")
             case Onbuild():
                 config = _replaced(config, on_build=[*(config.on_build or []), each.expression])
-                self._say(f"ONBUILD {each.expression}")
             case Maintainer():
                 self._state.author = each.text
                 self._say(f"MAINTAINER {each.text}")

@@ -42,6 +42,12 @@ class Attributes(NamedTuple):
     owner: tuple[int, int] | None = None
     mode: ModeChange | None = None
 
+    @property
+    def for_directories(self) -> tuple[tuple[int, int], int]:
+        """Owner and mode of a directory that is made on the way."""
+        mode = self.mode.applied(0o755, directory=True) if self.mode else 0o755
+        return self.owner or (0, 0), mode
+
 
 class Layer:
     """`now` is the time of what has none of its own, in nanoseconds; with `latest`, nothing is younger."""
@@ -128,13 +134,12 @@ class Layer:
     def transfer(self, selection: Selection, destination: str, attributes: Attributes) -> None:
         """COPY: `destination` is absolute, with a slash at its end if it must be a directory."""
         into = destination.endswith("/") or len(selection.roots) > 1
-        owner = attributes.owner or (0, 0)
         for root in selection.roots:
-            self._transfer(selection.files, root, destination, owner, attributes, into=into)
+            self._transfer(selection.files, root, destination, attributes, into=into)
 
     def transfer_parents(self, selection: Selection, destination: str, attributes: Attributes) -> None:
         """COPY --parents: the destination is a directory, whatever it looks like."""
-        base = self.directory(destination, attributes.owner or (0, 0))
+        base = self.directory(destination, *attributes.for_directories)
         for root in selection.roots:
             for item in root.picked:
                 self._item(selection.files, item, _joined(base, item.target), attributes)
@@ -142,7 +147,7 @@ class Layer:
     def file(self, path: str, content: bytes, attributes: Attributes, mode: int = 0o644) -> None:
         """A file made of a heredoc or of what was fetched."""
         owner = attributes.owner or (0, 0)
-        self.directory(posixpath.dirname(path), owner)
+        self.directory(posixpath.dirname(path), *attributes.for_directories)
         resolved = self.resolve(path)
         mode = attributes.mode.applied(mode, directory=False) if attributes.mode else mode
         self._require_no_directory(resolved)
@@ -154,7 +159,7 @@ class Layer:
 
         Raises InvalidParameter.
         """
-        base = self.directory(destination, attributes.owner or (0, 0))
+        base = self.directory(destination, *attributes.for_directories)
         reader = tar.TarReader(source)
         for entry in reader:
             name = posixpath.normpath("/" + os.fsdecode(entry.name)).lstrip("/")
@@ -173,13 +178,13 @@ class Layer:
             first = self.resolve(_joined(base, name))
             if first not in self._added:
                 raise InvalidParameter(f"invalid archive: hard link to {name}, which is not there")
-            self._emit(tarwrite.header(_bytes(target), tar.HARD_LINK, mode=entry.mode, link=_bytes(first)))
-            self._added[target] = self._added[first]
+            status = Status(stat.S_IFREG | entry.mode & 0o7777, uid, gid, 0, 0, 0, entry.mtime, 0, 0, 2)
+            self._hard_link(target, first, status)
             return
         bits = kinds.get(entry.type)
         if bits is None:
             return
-        mode = entry.mode & 0o7777
+        mode = 0o777 if bits == stat.S_IFLNK else entry.mode & 0o7777
         if attributes.mode and bits != stat.S_IFLNK:
             mode = attributes.mode.applied(mode, directory=bits == stat.S_IFDIR)
         rdev = os.makedev(entry.major, entry.minor) if bits in (stat.S_IFCHR, stat.S_IFBLK) else 0
@@ -209,7 +214,6 @@ class Layer:
         files: Files,
         root: Root,
         destination: str,
-        owner: tuple[int, int],
         attributes: Attributes,
         *,
         into: bool,
@@ -221,16 +225,16 @@ class Layer:
             else:
                 if self.exists(resolved):
                     raise InvalidParameter(f"cannot copy to non-directory: /{resolved}")
-                self.directory(posixpath.dirname(resolved), owner)
+                self.directory(posixpath.dirname(resolved), *attributes.for_directories)
                 items = root.picked
             for item in items:
                 self._item(files, item, _joined(resolved, item.target), attributes)
             return
         resolved = self.resolve(destination)
         if into or self.is_directory(resolved):
-            resolved = _joined(self.directory(destination, owner), root.name)
+            resolved = _joined(self.directory(destination, *attributes.for_directories), root.name)
         else:
-            self.directory(posixpath.dirname(resolved), owner)
+            self.directory(posixpath.dirname(resolved), *attributes.for_directories)
         for item in root.picked:
             self._item(files, item, resolved, attributes)
 
@@ -247,17 +251,14 @@ class Layer:
         mode = stat.S_IMODE(status.mode)
         if attributes.mode and not status.is_link:
             mode = attributes.mode.applied(mode, directory=status.is_directory)
-        known = (status.device, status.inode)
+        changed = status._replace(mode=stat.S_IFMT(status.mode) | mode, uid=uid, gid=gid)
         if status.links > 1 and not status.is_directory:
-            first = self._links.setdefault(known, target)
+            first = self._links.setdefault((status.device, status.inode), target)
             if first != target:
-                self._touch(target)
-                self._emit(tarwrite.header(_bytes(target), tar.HARD_LINK, mode=mode, link=_bytes(first)))
-                self._added[target] = self._added[first]
+                self._hard_link(target, first, changed)
                 return
         link = files.link(item.path) if status.is_link else ""
         xattrs = {} if files.anonymous or status.is_link else files.attributes(item.path)
-        changed = status._replace(mode=stat.S_IFMT(status.mode) | mode, uid=uid, gid=gid)
         if not status.is_regular:
             self._put(target, changed, link=link, xattrs=xattrs)
             return
@@ -269,6 +270,21 @@ class Layer:
             _require_same(descriptor, status, item.path)
         finally:
             os.close(descriptor)
+
+    def _hard_link(self, target: str, first: str, status: Status) -> None:
+        self._touch(target)
+        self._emit(
+            tarwrite.header(
+                _bytes(target),
+                tar.HARD_LINK,
+                mode=stat.S_IMODE(status.mode),
+                uid=status.uid,
+                gid=status.gid,
+                mtime=self._time(status.mtime),
+                link=_bytes(first),
+            )
+        )
+        self._added[target] = self._added[first]
 
     def _contents(self, descriptor: int, size: int, path: str) -> None:
         left = size
@@ -314,22 +330,23 @@ class Layer:
         self._added[target] = "/" if is_directory else link if kind == tar.SYMLINK else ""
 
     def _touch(self, target: str) -> None:
-        """What is put into a directory changes its time, and nothing else about it."""
+        """What is put into a directory changes its time, and nothing else about it. Docker's layers have
+        the directories above, too."""
         parent = target.rpartition("/")[0]
-        if not target or parent in self._touched or parent in self._added:
+        if not parent or parent in self._touched or parent in self._added:
             return
         self._touched.add(parent)
-        if self._base is None or not parent:
-            return
-        status = self._base.status(parent)
-        if status is None or not status.is_directory:
+        self._touch(parent)
+        status = self._base.status(parent) if self._base is not None else None
+        if self._base is None or status is None or not status.is_directory:
             return
         descriptor = open_in_root(self._base.root, parent, O_PATH | os.O_NOFOLLOW)
         try:
             xattrs = extended_attributes(f"/proc/self/fd/{descriptor}")
         finally:
             os.close(descriptor)
-        self._header(parent, status._replace(mtime=self._now), xattrs=xattrs)
+        time = self._now if target not in self._touched else status.mtime
+        self._header(parent, status._replace(mtime=time), xattrs=xattrs)
 
     def _time(self, time: int) -> int:
         return time if self._latest is None else min(time, self._latest)

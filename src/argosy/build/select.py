@@ -8,6 +8,7 @@ COPY --parents a/b/./c/d dest     dest/c/d
 
 import hashlib
 import posixpath
+import stat
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -123,20 +124,22 @@ def _root(files: Files, path: str, status: Status, hidden: Ignore | None) -> Roo
         shown = hidden is None or not hidden.excluded(path)
         return Root(real, status, name, [Picked(real, status, "")] if shown else [])
     prefix = len(real) + 1 if real else 0
+    if not real and files.anonymous:
+        # What a context's own directory is like is nobody's business.
+        status = status._replace(mode=stat.S_IFDIR | 0o755)
     picked = [Picked(real, status, "")]
     picked += [Picked(inner, found, inner[prefix:]) for inner, found in files.walk(real)]
     if hidden is not None:
-        base = f"{path}/" if path else ""
-        picked = _without(picked, hidden, base)
+        picked = _without(picked, hidden)
     return Root(real, status, name, picked)
 
 
-def _without(picked: list[Picked], hidden: Ignore, base: str) -> list[Picked]:
+def _without(picked: list[Picked], hidden: Ignore) -> list[Picked]:
     """A directory that is excluded stays if something in it does."""
     kept: list[Picked] = []
     needed: set[str] = set()
     for item in reversed(picked):
-        excluded = bool(item.target) and hidden.excluded(base + item.target)
+        excluded = bool(item.target) and hidden.excluded(item.target)
         if excluded and item.target not in needed:
             continue
         kept.append(item)
@@ -158,7 +161,7 @@ def _with_parents(files: Files, source: str, hidden: Ignore | None) -> list[Root
             prefix = len(real) + 1
             picked += [Picked(inner, s, f"{relative}/{inner[prefix:]}") for inner, s in files.walk(real)]
         if hidden is not None:
-            picked = _without(picked, hidden, "")
+            picked = _without(picked, hidden)
         found.append(Root(real, status, relative, picked))
     return found
 

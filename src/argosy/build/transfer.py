@@ -166,7 +166,7 @@ def make_directory(vertex: WorkdirVertex, tools: Tools, base: Diff) -> str:
 
         def write(put: Callable[[bytes], object]) -> None:
             layer = Layer(files, put, tools.now, tools.latest)
-            layer.directory(vertex.path)
+            layer.directory(vertex.path, _owner(vertex.user, files) if vertex.user else (0, 0))
             layer.finish()
 
         return tools.assembler.layer(write, tools.lease)
@@ -179,12 +179,12 @@ def _file_target(layer: Layer, destination: str, name: str, *, several: bool) ->
 
 
 def _owner(text: str, base: Files | None) -> tuple[int, int]:
-    """What --chown says, by the passwd and group files of the base. Raises DockerfileError."""
+    """What --chown or USER says, by the passwd and group files of the base. Raises DockerfileError."""
     passwd, group = _lines(base, "etc/passwd"), _lines(base, "etc/group")
     try:
         identity = users.resolve(text, passwd, group, [])
     except users.UserError as error:
-        raise DockerfileError(f"invalid user for --chown={text}: {error}") from None
+        raise DockerfileError(f"invalid user {text}: {error}") from None
     user, _, given = text.partition(":")
     # Docker: a number alone is the group's, too.
     return identity.uid, identity.uid if user.isdigit() and not given else identity.gid

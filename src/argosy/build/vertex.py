@@ -53,7 +53,10 @@ class Origin:
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class WorkdirVertex(Vertex):
+    """`user` is who owns what it makes."""
+
     path: str
+    user: str = ""
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
