@@ -50,6 +50,7 @@ from argosy.build.vertex import (
     WorkdirVertex,
 )
 from argosy.build.words import Style, Variables, process
+from argosy.errors import ArgosyError
 from argosy.spec import oci_image
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -223,13 +224,7 @@ class Graph:
         key = (reference, platform)
         built = self._images.get(key)
         if built is None:
-            try:
-                base = self._resolve(reference, platform)
-            except DockerfileError:
-                raise
-            except Exception as error:
-                _suggest_stage(error, reference, self._stages[: stage.number])
-                raise
+            base = self._found(reference, platform, stage)
             shown = base.name or reference
             vertex = ImageVertex(
                 label=f"FROM {shown}"
@@ -244,6 +239,19 @@ class Graph:
                 self.add(vertex), base.document, _with_path(base.document.config), platform
             )
         return replace(built, steps=[], values={}, declared={})
+
+    def _found(self, reference: str, platform: str, stage: Stage) -> Base:
+        try:
+            return self._resolve(reference, platform)
+        except DockerfileError:
+            raise
+        except ArgosyError as error:
+            earlier = [each.name for each in self._stages[: stage.number] if each.name]
+            suggested = did_you_mean(reference, earlier)
+            hint = f"No stage is called {reference}{suggested}" if suggested else error.hint
+            raise DockerfileError(
+                f"{reference}: failed to resolve source metadata: {error.message}", hint=hint
+            ) from error
 
 
 class _StageBuilder:
@@ -492,12 +500,6 @@ def _target(found: Sequence[Stage], name: str) -> Stage:
             f'target stage "{name}" could not be found{did_you_mean(name, names)}', hint=listed
         )
     return stage
-
-
-def _suggest_stage(error: Exception, reference: str, earlier: Sequence[Stage]) -> None:
-    suggested = did_you_mean(reference, [stage.name for stage in earlier if stage.name])
-    if suggested and hasattr(error, "hint"):
-        error.hint = f"No stage is called {reference}{suggested}"
 
 
 def _with_path(config: oci_image.ImageConfig | None) -> oci_image.ImageConfig:
