@@ -16,7 +16,7 @@ from argosy.api.body import BodySource, Gone
 from argosy.api.build_messages import Classic
 from argosy.api.build_output import Delivery
 from argosy.api.build_request import Document, Wanted
-from argosy.api.http import Request, Response
+from argosy.api.http import Request, Response, document
 from argosy.api.outlet import Outlet
 from argosy.api.router import Router
 from argosy.build.builder import Build, Builder, Cancelled
@@ -24,6 +24,7 @@ from argosy.build.complain import DockerfileError, excerpt
 from argosy.build.progress import Event
 from argosy.build.run import StepFailed
 from argosy.build.solver import Failure
+from argosy.build.usage import Limits
 from argosy.engine.core import Engine
 from argosy.errors import ArgosyError, InvalidParameter, NotFound
 from argosy.ids import new_id
@@ -68,6 +69,7 @@ class BuildRoutes:
         router.add("POST", "/build", self.classic)
         router.add("POST", "/builds", self.build)
         router.add("POST", "/build/cancel", self.cancel)
+        router.add("POST", "/build/prune", self.prune)
 
     async def cancel(self, request: Request) -> Response:
         identifier = request.query.get("id", "")
@@ -76,6 +78,19 @@ class BuildRoutes:
             raise NotFound(f"no such build: {identifier}")
         build.cancel()
         return Response(status=204)
+
+    async def prune(self, request: Request) -> Response:
+        filters, every = request.filters(), request.flag("all")
+        limits = Limits(
+            request.number("reserved-space") or request.number("keep-storage") or 0,
+            request.number("max-used-space") or 0,
+            request.number("min-free-space") or 0,
+        )
+        entries, freed = await self._engine.in_thread(
+            lambda: self._builder.usage.prune(filters, every=every, limits=limits)
+        )
+        self._engine.events.publish("builder", "prune", "", {"reclaimed": str(freed)})
+        return document({"CachesDeleted": [entry.id for entry in entries] or None, "SpaceReclaimed": freed})
 
     async def classic(self, request: Request) -> None:
         source = request.body_source()

@@ -33,7 +33,7 @@ class Server:
         self._servers: list[asyncio.Server] = []
         self._headers = server_headers()
         for part in (
-            System(engine),
+            System(engine, builder),
             Containers(engine),
             Execs(engine),
             Filesystem(engine),

@@ -11,6 +11,8 @@ import argosy
 from argosy.api import parameters
 from argosy.api.http import Request, Response, document
 from argosy.api.router import Router
+from argosy.build.builder import Builder
+from argosy.build.usage import Entry, tree_size
 from argosy.engine import report
 from argosy.engine.core import Engine
 from argosy.engine.lifecycle import Status
@@ -36,8 +38,9 @@ def server_headers() -> list[tuple[str, str]]:
 
 
 class System:
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, builder: Builder) -> None:
         self._engine = engine
+        self._builder = builder
 
     def route(self, router: Router) -> None:
         router.add("GET", "/_ping", self.ping)
@@ -229,7 +232,7 @@ class System:
                     "Scope": "local",
                     "UsageData": {
                         "RefCount": len(engine.volume_users(volume.name)),
-                        "Size": _tree_size(volume.path),
+                        "Size": tree_size(volume.path),
                     },
                 }
             )
@@ -239,19 +242,23 @@ class System:
             "Images": engine.images.list(shared_size=True, containers=lambda: used),
             "Containers": [report.summary(engine, c, size=True) for c in engine.containers.all()],
             "Volumes": volumes,
-            "BuildCache": [],
+            "BuildCache": [_cache_entry(entry) for entry in self._builder.usage.entries()],
         }
 
 
-def _tree_size(path: str) -> int:
-    total = 0
-    for directory, _, files in os.walk(path):
-        for name in files:
-            try:
-                total += os.lstat(os.path.join(directory, name)).st_blocks * 512
-            except FileNotFoundError:
-                continue
-    return total
+def _cache_entry(entry: Entry) -> dict[str, Any]:
+    found = {
+        "ID": entry.id,
+        "Type": entry.kind,
+        "Description": entry.description,
+        "InUse": entry.in_use,
+        "Shared": entry.shared,
+        "Size": entry.size,
+        "CreatedAt": rfc3339(entry.created),
+        "LastUsedAt": rfc3339(entry.last_used),
+        "UsageCount": entry.uses,
+    }
+    return {**found, "Parents": list(entry.parents)} if entry.parents else found
 
 
 def _event_matches(event: dict[str, Any], filters: dict[str, list[str]]) -> bool:

@@ -5,7 +5,6 @@ from argosy.api.router import Router
 from argosy.errors import NotImplementedYet
 
 _OPERATIONS = (
-    ("POST", "/build/prune", "building images"),
     ("POST", "/session", "building images with BuildKit"),
     ("POST", "/grpc", "building images with BuildKit"),
     ("GET", "/containers/{id}/attach/ws", "attaching by WebSocket"),

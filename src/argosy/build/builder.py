@@ -26,6 +26,7 @@ from argosy.build.intake import Intake
 from argosy.build.progress import Progress, Report, Warned
 from argosy.build.solver import Failure, InFlight, Outcome, Solver
 from argosy.build.tools import Cancelled, Tools
+from argosy.build.usage import Usage
 from argosy.build.worker import Worker
 from argosy.database import Database
 from argosy.errors import Conflict, InvalidParameter, NotFound
@@ -88,6 +89,7 @@ class Builder:
         self.mounts.clean()
         self.digests = FileDigests()
         self.intake = Intake(os.path.join(root, "build-contexts"), self.digests)
+        self.usage = Usage(self.cache, self.mounts, images, root)
         self._worker = worker
         self._in_flight = InFlight()
         images.add_roots(self.cache.roots)

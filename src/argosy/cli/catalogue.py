@@ -61,6 +61,11 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "ls": TOP["ps"],
         "prune": ("container.prune", "Remove all stopped containers"),
     },
+    "builder": {
+        "build": TOP["build"],
+        "du": ("builder.du", "Show what the build cache takes"),
+        "prune": ("builder.prune", "Remove build cache"),
+    },
     "image": {
         **{verb: TOP[verb] for verb in _OF_IMAGES},
         "inspect": ("image.inspect", "Display detailed information on one or more images"),
@@ -103,6 +108,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     },
 }
 GROUP_SUMMARIES = {
+    "builder": "Manage builds",
     "container": "Manage containers",
     "image": "Manage images",
     "manifest": "Manage manifests and lists of them",

@@ -55,3 +55,11 @@ def _parsed(text: str) -> str:
         else:
             raise
     return f"{int(moment.timestamp())}.{digits.ljust(9, '0')[:9]}"
+
+
+def unix_seconds(text: str) -> float:
+    """Of a time as the engine writes it, RFC 3339 in UTC."""
+    from datetime import datetime
+
+    whole, _, fraction = text.rstrip("Z").partition(".")
+    return datetime.fromisoformat(f"{whole}+00:00").timestamp() + float(f"0.{fraction or 0}")

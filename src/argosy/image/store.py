@@ -144,9 +144,13 @@ class Images:
     def history(self, text: str) -> Steps:
         return describe.history(self.resolve(text), self._catalog, self._snapshotter)
 
+    def layers(self) -> set[str]:
+        """The diff IDs of all layers of images."""
+        return {diff_id for record in self._catalog.all() for diff_id in record.diff_ids}
+
     def layers_size(self) -> int:
         """What the layers of all images take on disk, those shared counted once."""
-        diff_ids = {diff_id for record in self._catalog.all() for diff_id in record.diff_ids}
+        diff_ids = self.layers()
         snapshots = sum(
             self._snapshotter.allocated(info.id) for info in self._snapshotter.walk() if info.committed
         )

@@ -1,0 +1,1 @@
+"""`argosy builder`: the build cache."""
