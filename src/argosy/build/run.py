@@ -46,7 +46,12 @@ class RunOperation:
         self._sources = sources
 
     def parts(self) -> dict[str, str]:
-        found = {"step": self._vertex.definition, "base": ",".join(self._base)}
+        latest = self._tools.latest
+        found = {
+            "step": self._vertex.definition,
+            "base": ",".join(self._base),
+            "epoch": "" if latest is None else str(latest),
+        }
         for number, (each, source) in enumerate(zip(self._vertex.attachments, self._sources, strict=True)):
             if each.origin is None:
                 continue
@@ -93,7 +98,7 @@ class RunOperation:
                 code = tools.worker.run(step, progress.say, left_out)
             if code:
                 raise StepFailed(" ".join(vertex.arguments), code)
-            return tools.assembler.difference(snapshot, tools.lease, left_out)
+            return tools.assembler.difference(snapshot, tools.lease, left_out, tools.latest)
 
     def _mount(
         self,

@@ -58,9 +58,11 @@ class Assembler:
             lease.keep(ingest.digest)
             return ingest.commit()
 
-    def difference(self, key: str, lease: Lease, left_out: Collection[bytes] = ()) -> str:
-        """The layer that an active snapshot adds to its parent. `left_out`: as `Snapshotter.diff`."""
-        return self.layer(lambda write: self._snapshotter.diff(key, write, left_out), lease)
+    def difference(
+        self, key: str, lease: Lease, left_out: Collection[bytes] = (), latest: int | None = None
+    ) -> str:
+        """The layer that an active snapshot adds to its parent. For the rest see `Snapshotter.diff`."""
+        return self.layer(lambda write: self._snapshotter.diff(key, write, left_out, latest), lease)
 
     def view(self, diff_ids: Sequence[str], lease: Lease) -> RootView:
         """The root file system of these layers. Close it."""

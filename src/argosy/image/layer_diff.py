@@ -12,15 +12,15 @@ from argosy.image import tar, tarwrite, whiteout
 from argosy.image.tree_tar import DIRECTORY, TreeTar, Write, attributes
 
 
-def diff_layer(root: str, write: Write, left_out: Collection[bytes] = ()) -> None:
+def diff_layer(root: str, write: Write, left_out: Collection[bytes] = (), latest: int | None = None) -> None:
     """Write the tar of `root`. Raises OSError.
 
     `left_out`: paths where something else was mounted. What was made there for that, empty files and
-    directories and links to /proc, is no change.
+    directories and links to /proc, is no change. `latest`: see `TreeTar`.
     """
     descriptor = os.open(root, DIRECTORY)
     try:
-        differ = _Differ(write, frozenset(left_out))
+        differ = _Differ(write, frozenset(left_out), latest)
         differ.root(descriptor)
         differ.finish()
     finally:
@@ -28,8 +28,8 @@ def diff_layer(root: str, write: Write, left_out: Collection[bytes] = ()) -> Non
 
 
 class _Differ(TreeTar):
-    def __init__(self, write: Write, left_out: frozenset[bytes]) -> None:
-        super().__init__(write)
+    def __init__(self, write: Write, left_out: frozenset[bytes], latest: int | None) -> None:
+        super().__init__(write, latest)
         self._left_out = left_out
 
     def root(self, descriptor: int) -> None:

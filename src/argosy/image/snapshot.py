@@ -80,8 +80,15 @@ class Snapshotter(Protocol):
         Idempotent in the name: if it is there already, the key is removed and nothing else happens.
         """
 
-    def diff(self, key: str, write: Callable[[bytes], object], left_out: Collection[bytes] = ()) -> None:
-        """The layer tar that leads from its parent to the active snapshot. `left_out`: see `diff_layer`."""
+    def diff(
+        self,
+        key: str,
+        write: Callable[[bytes], object],
+        left_out: Collection[bytes] = (),
+        latest: int | None = None,
+    ) -> None:
+        """The layer tar that leads from its parent to the active snapshot. `left_out` and `latest`: see
+        `diff_layer`."""
 
     def changes(self, key: str, base: int, left_out: Collection[bytes] = ()) -> list[Change]:
         """What differs from its parent, whose tree `base` is a descriptor of. `left_out`: as `diff`."""

@@ -105,10 +105,16 @@ class StackedSnapshotter(ABC, Generic[C]):
                 raise missing(key)
             return self._mounts(key, active)
 
-    def diff(self, key: str, write: Callable[[bytes], object], left_out: Collection[bytes] = ()) -> None:
+    def diff(
+        self,
+        key: str,
+        write: Callable[[bytes], object],
+        left_out: Collection[bytes] = (),
+        latest: int | None = None,
+    ) -> None:
         with self._lock:
             tree = self._own_tree(key)
-        diff_layer(tree, write, left_out)
+        diff_layer(tree, write, left_out, latest)
 
     def changes(self, key: str, base: int, left_out: Collection[bytes] = ()) -> list[Change]:
         with self._lock:

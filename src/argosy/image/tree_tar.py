@@ -30,8 +30,10 @@ Write = Callable[[bytes], object]
 class TreeTar:
     """Entries one after the other into one archive; `finish` comes last."""
 
-    def __init__(self, write: Write) -> None:
+    def __init__(self, write: Write, latest: int | None = None) -> None:
+        """With `latest`, Unix nanoseconds, no entry is younger."""
         self._write = write
+        self._latest = latest
         self._buffer = bytearray()
         # The name that each file with several links was first written under.
         self._links: dict[tuple[int, int], bytes] = {}
@@ -61,7 +63,7 @@ class TreeTar:
     def directory(self, descriptor: int, path: bytes) -> None:
         """A directory and all below it; `path` ends with a slash."""
         xattrs = visible(attributes(descriptor))
-        self.emit(_header(path, tar.DIRECTORY, os.fstat(descriptor), xattrs=xattrs))
+        self.emit(self._header(path, tar.DIRECTORY, os.fstat(descriptor), xattrs=xattrs))
         self.contents(descriptor, path)
 
     def emit(self, data: bytes) -> None:
@@ -79,7 +81,7 @@ class TreeTar:
         if status.st_nlink > 1:
             first = self._links.get(identity)
             if first is not None:
-                self.emit(_header(path, tar.HARD_LINK, status, link=first))
+                self.emit(self._header(path, tar.HARD_LINK, status, link=first))
                 return
         if stat.S_ISREG(status.st_mode):
             self._regular(directory, name, path)
@@ -87,7 +89,7 @@ class TreeTar:
             link = os.fsencode(os.readlink(name, dir_fd=directory)) if stat.S_ISLNK(status.st_mode) else b""
             xattrs = visible(attributes(b"/proc/self/fd/%d/%b" % (directory, name)))
             kind = _KINDS[stat.S_IFMT(status.st_mode)]
-            self.emit(_header(path, kind, status, link=link, xattrs=xattrs))
+            self.emit(self._header(path, kind, status, link=link, xattrs=xattrs))
         if status.st_nlink > 1:
             self._links[identity] = path
 
@@ -98,7 +100,7 @@ class TreeTar:
             if not stat.S_ISREG(status.st_mode):
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fsdecode(path))
             xattrs = visible(attributes(descriptor))
-            self.emit(_header(path, tar.REGULAR, status, size=status.st_size, xattrs=xattrs))
+            self.emit(self._header(path, tar.REGULAR, status, size=status.st_size, xattrs=xattrs))
             self._data(descriptor, status)
             self.emit(bytes(tar.padding(status.st_size)))
         finally:
@@ -133,36 +135,37 @@ class TreeTar:
         self._zeros(following - position)
         return following
 
+    def _header(
+        self,
+        path: bytes,
+        kind: bytes,
+        status: os.stat_result,
+        *,
+        size: int = 0,
+        link: bytes = b"",
+        xattrs: dict[bytes, bytes] | None = None,
+    ) -> bytes:
+        device = kind in (tar.CHARACTER, tar.BLOCK_DEVICE)
+        mtime = status.st_mtime_ns
+        return tarwrite.header(
+            path,
+            kind,
+            mode=stat.S_IMODE(status.st_mode),
+            uid=status.st_uid,
+            gid=status.st_gid,
+            size=size,
+            mtime=mtime if self._latest is None else min(mtime, self._latest),
+            link=link,
+            major=os.major(status.st_rdev) if device else 0,
+            minor=os.minor(status.st_rdev) if device else 0,
+            xattrs=xattrs,
+        )
+
     def _zeros(self, size: int) -> None:
         self._flush()
         while size > 0:
             self._write(_ZEROS[:size])
             size -= len(_ZEROS)
-
-
-def _header(
-    path: bytes,
-    kind: bytes,
-    status: os.stat_result,
-    *,
-    size: int = 0,
-    link: bytes = b"",
-    xattrs: dict[bytes, bytes] | None = None,
-) -> bytes:
-    device = kind in (tar.CHARACTER, tar.BLOCK_DEVICE)
-    return tarwrite.header(
-        path,
-        kind,
-        mode=stat.S_IMODE(status.st_mode),
-        uid=status.st_uid,
-        gid=status.st_gid,
-        size=size,
-        mtime=status.st_mtime_ns,
-        link=link,
-        major=os.major(status.st_rdev) if device else 0,
-        minor=os.minor(status.st_rdev) if device else 0,
-        xattrs=xattrs,
-    )
 
 
 def attributes(target: int | bytes) -> dict[bytes, bytes]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 from argosy.cli.container import rows as containers
 from argosy.cli.image import rows as images
 from argosy.cli.table import render
-from argosy.units import format_bytes
+from argosy.cli.times import unix_seconds
+from argosy.units import format_bytes, human_duration
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,10 +71,14 @@ def _cache_rows(records: list[Document]) -> list[list[str]]:
             item["ID"][:12],
             item["Type"],
             format_bytes(item["Size"]),
-            item.get("CreatedAt", ""),
-            item.get("LastUsedAt") or "",
+            _ago(item.get("CreatedAt")),
+            _ago(item.get("LastUsedAt")),
             str(item.get("UsageCount", 0)),
             str(bool(item.get("Shared"))).lower(),
         ]
         for item in records
     ]
+
+
+def _ago(text: str | None) -> str:
+    return f"{human_duration(time.time() - unix_seconds(text))} ago" if text else ""

@@ -1,0 +1,362 @@
+"""Images from Dockerfiles, built with our command and by Docker's classic API."""
+
+import io
+import json
+import os
+import socket
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import pytest
+
+from engine_fixture import LocalEngine
+
+SECRET = "sesame-9d1c6f"
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Path:
+    (tmp_path / "context").mkdir()
+    return tmp_path / "context"
+
+
+def write(context: Path, dockerfile: str, **files: str) -> str:
+    (context / "Dockerfile").write_text(dockerfile)
+    for name, text in files.items():
+        (context / name.replace("__", ".")).write_text(text)
+    return str(context)
+
+
+def build(engine: LocalEngine, *words: str, stdin: bytes = b"") -> str:
+    """What it says, on both streams."""
+    answer = engine.argosy("build", "--progress", "plain", *words, stdin=stdin)
+    assert answer.code == 0, answer.stderr
+    return answer.stderr + answer.stdout
+
+
+def failure(engine: LocalEngine, *words: str) -> str:
+    answer = engine.argosy("build", "--progress", "plain", *words)
+    assert answer.code == 1, answer.stderr
+    assert "Traceback" not in answer.stderr
+    return answer.stderr
+
+
+def cached(output: str) -> list[str]:
+    """The steps that came from the cache."""
+    names = dict(
+        line[1:].split(" ", 1) for line in output.splitlines() if line.startswith("#") and "] " in line
+    )
+    numbers = [line[1:].split()[0] for line in output.splitlines() if line.endswith(" CACHED")]
+    return [names[number] for number in numbers if number in names]
+
+
+def test_a_build_runs_what_it_says(shared_engine: LocalEngine, context: Path) -> None:
+    path = write(context, "FROM busybox\nCOPY word /w\nRUN cat /w /w > /ww\nCMD cat /ww\n", word="hello\n")
+    build(shared_engine, "-t", "built", path)
+    assert shared_engine.ok("run", "--rm", "built") == "hello\nhello"
+
+
+def test_only_what_comes_after_a_change_runs_again(shared_engine: LocalEngine, context: Path) -> None:
+    text = "FROM busybox\nCOPY first /\nRUN echo one > /one\nCOPY . /all/\nRUN echo two > /two\n"
+    path = write(context, text, first="1", second="2")
+    build(shared_engine, path)
+    again = cached(build(shared_engine, path))
+    assert [name.split("] ")[1] for name in again[1:]] == text.splitlines()[1:]
+    (context / "second").write_text("changed")
+    after = [name.split("] ")[1] for name in cached(build(shared_engine, path))]
+    assert after[1:] == ["COPY first /", "RUN echo one > /one"]
+
+
+def test_touching_a_file_changes_nothing(shared_engine: LocalEngine, context: Path) -> None:
+    path = write(context, "FROM busybox\nCOPY a /\n", a="1")
+    build(shared_engine, path)
+    os.utime(context / "a", (1, 1))
+    assert any("COPY a" in name for name in cached(build(shared_engine, path)))
+
+
+def test_an_ignored_file_invalidates_nothing(shared_engine: LocalEngine, context: Path) -> None:
+    path = write(context, "FROM busybox\nCOPY . /c/\n", a="1", noise="1", __dockerignore="noise\n")
+    build(shared_engine, path)
+    (context / "noise").write_text("2")
+    assert any("COPY ." in name for name in cached(build(shared_engine, path)))
+
+
+def test_no_cache_runs_everything_again(shared_engine: LocalEngine, context: Path) -> None:
+    path = write(context, "FROM busybox\nRUN date > /d\n")
+    build(shared_engine, path)
+    assert not any("RUN" in name for name in cached(build(shared_engine, "--no-cache", path)))
+
+
+def test_stages_run_at_once(shared_engine: LocalEngine, context: Path) -> None:
+    stages = "".join(
+        f"FROM busybox AS s{n}\nRUN sleep 1; echo {n} {os.urandom(4).hex()} > /n{n}\n" for n in range(4)
+    )
+    copies = "".join(f"COPY --from=s{n} /n{n} /\n" for n in range(4))
+    path = write(context, f"{stages}FROM scratch\n{copies}")
+    began = time.monotonic()
+    build(shared_engine, path)
+    assert time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "line", "said"),
+    [
+        ("FROM busybox\nCOPY package*.json\n", 2, "COPY requires at least two arguments"),
+        ("FROM busybox\nRUNN x\n", 2, "did you mean RUN?"),
+        ("FROM busybox AS builder\nFROM busybox\nCOPY --from=bulider a b\n", 3, "did you mean builder?"),
+        (
+            "FROM busybox\nCOPY hidden.txt /\n",
+            2,
+            "hidden.txt exists, but .dockerignore line 2 (*.txt) excludes it",
+        ),
+        ("FROM busybox\nCOPY raedme /\n", 2, "did you mean readme?"),
+        ("FROM busybox\nRUN exit 3\n", 2, "exit code: 3"),
+        ("FROM busybox\nRUN --mount=type=secret,id=no,required=true true\n", 2, "--secret id=no,src=FILE"),
+        ("FROM busybox\nRUN nosuchcommand\n", 2, "exit code: 127"),
+    ],
+)
+def test_an_error_shows_the_line_and_the_way_out(
+    shared_engine: LocalEngine, context: Path, dockerfile: str, line: int, said: str
+) -> None:
+    path = write(context, dockerfile, hidden__txt="x", readme="x", __dockerignore="# no texts\n*.txt\n")
+    output = failure(shared_engine, path)
+    assert said in output
+    assert f"{line:4d} | >>> " in output
+
+
+def test_a_missing_stage_or_dockerfile_is_named(shared_engine: LocalEngine, context: Path) -> None:
+    path = write(context, "FROM busybox AS one\n")
+    assert "one" in failure(shared_engine, "--target", "onee", path)
+    os.rename(context / "Dockerfile", context / "dockerfile")
+    assert "Did you mean" in failure(shared_engine, path)
+    assert "not found" in failure(shared_engine, str(context / "nowhere"))
+
+
+def test_a_secret_is_seen_by_its_step_and_kept_nowhere(
+    shared_engine: LocalEngine, context: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "secret").write_text(SECRET)
+    text = (
+        "FROM busybox\n"
+        "RUN --mount=type=secret,id=word test $(wc -c < /run/secrets/word) = 13 && echo right > /out\n"
+        'RUN --mount=type=secret,id=word,env=WORD test "${#WORD}" = 13\n'
+        "RUN --mount=type=secret,id=word,target=/etc/word,mode=0400,uid=5 stat -c %u%a /etc/word > /owner\n"
+    )
+    path = write(context, text)
+    output = build(shared_engine, "--secret", f"id=word,src={tmp_path / 'secret'}", "-t", "secretive", path)
+    assert shared_engine.ok("run", "--rm", "secretive", "cat", "/out", "/owner") == "right\n5400"
+    assert shared_engine.argosy("run", "--rm", "secretive", "ls", "/etc/word").code == 1
+    kept = subprocess.run(
+        ["grep", "-rlaF", SECRET, str(shared_engine.root), str(shared_engine.run), shared_engine.directory / "log"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert SECRET not in output
+    assert SECRET.encode() not in shared_engine.argosy_bytes("save", "secretive")
+    assert kept.stdout == ""
+
+
+def test_a_cache_mount_lasts_from_build_to_build(shared_engine: LocalEngine, context: Path) -> None:
+    mount = f"--mount=type=cache,target=/c,id={os.urandom(4).hex()}"
+    for count in (1, 2):
+        path = write(context, f"FROM busybox\nRUN {mount} echo x >> /c/log; wc -l < /c/log > /n # {count}\n")
+        build(shared_engine, "-t", "counted", path)
+        assert shared_engine.ok("run", "--rm", "counted", "cat", "/n") == str(count)
+        assert shared_engine.argosy("run", "--rm", "counted", "ls", "/c").code == 1
+
+
+def test_the_dockerfile_or_the_context_comes_on_stdin(shared_engine: LocalEngine, context: Path) -> None:
+    build(shared_engine, "-t", "stdin", "-", stdin=b"FROM busybox\nRUN echo piped > /p\n")
+    assert shared_engine.ok("run", "--rm", "stdin", "cat", "/p") == "piped"
+    path = write(context, "FROM nothing\n", a="from the context")
+    build(shared_engine, "-t", "stdin", "-f", "-", path, stdin=b"FROM busybox\nCOPY a /a\n")
+    assert shared_engine.ok("run", "--rm", "stdin", "cat", "/a") == "from the context"
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        write(context, "FROM busybox\nCOPY a /b\n")
+        archive.add(context, ".")
+    build(shared_engine, "-t", "stdin", "-", stdin=buffer.getvalue())
+    assert shared_engine.ok("run", "--rm", "stdin", "cat", "/b") == "from the context"
+
+
+def test_a_named_context_and_an_image_in_its_place(
+    shared_engine: LocalEngine, context: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "x").write_text("other")
+    path = write(context, "FROM base\nCOPY --from=more x /x\n")
+    words = ("--build-context", f"more={other}", "--build-context", "base=docker-image://busybox")
+    build(shared_engine, *words, "-t", "named", path)
+    assert shared_engine.ok("run", "--rm", "named", "cat", "/x") == "other"
+
+
+@pytest.fixture
+def git_server(tmp_path: Path) -> Iterator[str]:
+    """The address of a server for the repositories in `tmp_path`."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    words = [f"--base-path={tmp_path}", "--export-all", "--listen=127.0.0.1", f"--port={port}", "--reuseaddr"]
+    process = subprocess.Popen(["/usr/lib/git-core/git-daemon", *words])
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        with socket.socket() as client:
+            if client.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        time.sleep(0.02)
+    yield f"git://127.0.0.1:{port}"
+    process.terminate()
+    process.wait()
+
+
+def test_a_git_repository_is_a_context(
+    shared_engine: LocalEngine, context: Path, git_server: str, tmp_path: Path
+) -> None:
+    (context / "sub").mkdir()
+    write(context / "sub", "FROM busybox\nCOPY a /a\n", a="committed")
+    git = ["git", "-C", str(context), "-c", "user.name=n", "-c", "user.email=e"]
+    for words in (["init", "-q", "-b", "main"], ["add", "."], ["commit", "-q", "-m", "m"]):
+        subprocess.run([*git, *words], check=True)
+    (context / "sub/a").write_text("not committed")
+    build(shared_engine, "-t", "fromgit", f"{git_server}/context/.git#main:sub")
+    assert shared_engine.ok("run", "--rm", "fromgit", "cat", "/a") == "committed"
+    assert "git failed" in failure(shared_engine, f"{git_server}/context/.git#nosuch")
+    write(tmp_path, f"FROM busybox\nADD {git_server}/context/.git#main /r/\n")
+    build(shared_engine, "-t", "fromgit", "-f", f"{tmp_path}/Dockerfile", str(context))
+    assert shared_engine.ok("run", "--rm", "fromgit", "cat", "/r/sub/a") == "committed"
+
+
+def test_outputs_are_a_tree_a_tar_or_an_archive(
+    shared_engine: LocalEngine, context: Path, tmp_path: Path
+) -> None:
+    path = write(context, "FROM scratch\nCOPY --chmod=640 a /d/a\n", a="out")
+    build(shared_engine, "-o", str(tmp_path / "tree"), path)
+    assert (tmp_path / "tree/d/a").read_text() == "out"
+    assert (tmp_path / "tree/d/a").stat().st_mode & 0o777 == 0o640
+    build(shared_engine, "-o", f"type=tar,dest={tmp_path}/t.tar", path)
+    with tarfile.open(tmp_path / "t.tar") as archive:
+        assert {entry.name for entry in archive} == {"d", "d/a"}
+    build(shared_engine, "-o", f"type=oci,dest={tmp_path}/o.tar", "-t", "only-there:1", path)
+    assert shared_engine.argosy("image", "inspect", "only-there:1").code == 1
+    assert "only-there:1" in shared_engine.ok("load", "-i", str(tmp_path / "o.tar"))
+
+
+def test_ids_and_metadata_are_written(shared_engine: LocalEngine, context: Path, tmp_path: Path) -> None:
+    path = write(context, "FROM busybox\nLABEL a=b\n")
+    words = (
+        "--iidfile",
+        str(tmp_path / "id"),
+        "--metadata-file",
+        str(tmp_path / "meta"),
+        "-t",
+        "one",
+        "-t",
+        "two:3",
+    )
+    printed = shared_engine.ok("build", "-q", *words, "--label", "x=y", path)
+    assert (tmp_path / "id").read_text() == printed
+    assert json.loads((tmp_path / "meta").read_text())["containerimage.config.digest"] == printed
+    for name in ("one", "two:3"):
+        document = json.loads(shared_engine.ok("image", "inspect", name))[0]
+        assert document["Id"] == printed
+        assert document["Config"]["Labels"] == {"a": "b", "x": "y"}
+
+
+def test_the_same_input_gives_the_same_image(shared_engine: LocalEngine, context: Path) -> None:
+    path = write(context, "FROM busybox\nWORKDIR /w\nCOPY . .\nRUN echo x > /x && mkdir /d\n", a="1")
+    argument = ("--build-arg", "SOURCE_DATE_EPOCH=1700000000", "--no-cache", "-q")
+    first = shared_engine.ok("build", *argument, path)
+    os.utime(context / "a", (1_800_000_000, 1_800_000_000))
+    time.sleep(1.1)
+    assert shared_engine.ok("build", *argument, path) == first
+    assert "2023-11-14T22:13:20Z" in shared_engine.ok("image", "inspect", first)
+
+
+def test_checks_find_what_is_likely_wrong(shared_engine: LocalEngine, context: Path) -> None:
+    answer = shared_engine.argosy("build", "--check", write(context, "FROM busybox as x\nCMD echo hi\n"))
+    assert answer.code == 1
+    assert "JSONArgsRecommended" in answer.stdout
+    assert "FromAsCasing" in answer.stdout
+    answer = shared_engine.argosy("build", "--check", write(context, "FROM busybox\n"))
+    assert (answer.code, answer.stdout) == (0, "Check complete, no warnings found.\n")
+
+
+def test_a_build_without_a_client_ends(shared_engine: LocalEngine, context: Path) -> None:
+    path = write(context, f"FROM busybox\nRUN sleep 1234 # {os.urandom(4).hex()}\n")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "argosy.cli.main", "build", "--progress", "plain", path],
+        env=shared_engine.environment, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "RUN sleep" in line:
+            break
+    time.sleep(0.3)
+    assert _sleeps() == 1
+    process.kill()
+    process.wait()
+    process.stderr.close()
+    deadline = time.monotonic() + 5
+    while _sleeps() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert _sleeps() == 0
+
+
+def _sleeps() -> int:
+    found = subprocess.run(["pgrep", "-fxc", "sleep 1234"], capture_output=True, text=True, check=False)
+    return int(found.stdout)
+
+
+def test_nothing_of_a_build_is_left(shared_engine: LocalEngine, context: Path) -> None:
+    path = write(context, "FROM busybox\nRUN --mount=type=bind,target=/c,rw touch /c/x; exit 1\n")
+    failure(shared_engine, path)
+    assert shared_engine.ok("ps", "-aq") == ""
+    assert not list(shared_engine.directory.glob("run/**/build-*"))
+    assert not list(Path("/dev/shm").glob("argosy-step-*"))
+    with open("/proc/self/mountinfo") as table:
+        assert str(shared_engine.root) not in table.read()
+
+
+def test_the_cache_is_listed_and_pruned(shared_engine: LocalEngine, context: Path) -> None:
+    path = write(context, f"FROM busybox\nRUN head -c 100000 /dev/urandom > /x # {os.urandom(4).hex()}\n")
+    build(shared_engine, "-o", f"type=tar,dest={context}/t.tar", path)
+    assert "RUN head" in shared_engine.ok("builder", "du")
+    assert "Total reclaimed space: 1" in shared_engine.ok("builder", "prune", "-f")
+    assert "RUN head" not in shared_engine.ok("builder", "du")
+    build(shared_engine, "-q", path)
+
+
+def test_docker_py_builds(shared_engine: LocalEngine, context: Path) -> None:
+    path = write(context, "FROM busybox\nARG V\nCOPY a /a\nRUN echo $V > /v\n", a="1")
+    client = docker.DockerClient(base_url=shared_engine.host)
+    try:
+        image, log = client.images.build(
+            path=path, tag="bypy:1", buildargs={"V": "9"}, rm=True, labels={"l": "m"}
+        )
+        assert image.labels == {"l": "m"}
+        assert any("Step" in entry.get("stream", "") for entry in log)
+        assert client.containers.run("bypy:1", "cat /v", remove=True) == b"9\n"
+        with pytest.raises(docker.errors.BuildError, match="exit code: 5"):
+            client.images.build(fileobj=io.BytesIO(b"FROM busybox\nRUN exit 5\n"))
+    finally:
+        client.close()
+
+
+def test_the_classic_client_builds(shared_engine: LocalEngine, context: Path) -> None:
+    path = write(context, "FROM busybox\nRUN echo classic > /x\n")
+    environment = {**shared_engine.environment, "DOCKER_BUILDKIT": "0"}
+    done = subprocess.run(
+        ["docker", "build", "-t", "classic", path],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Successfully tagged classic:latest" in done.stdout
+    assert shared_engine.ok("run", "--rm", "classic", "cat", "/x") == "classic"
