@@ -360,3 +360,27 @@ def test_the_classic_client_builds(shared_engine: LocalEngine, context: Path) ->
     assert done.returncode == 0, done.stderr
     assert "Successfully tagged classic:latest" in done.stdout
     assert shared_engine.ok("run", "--rm", "classic", "cat", "/x") == "classic"
+
+
+def test_it_explains_what_ran_and_what_would_not_have_to(shared_engine: LocalEngine, context: Path) -> None:
+    text = "FROM busybox\nCOPY . /all/\nRUN sleep 0.6 # apt-get install\n"
+    path = write(context, text, a="1", b="1")
+    build(shared_engine, path)
+    (context / "a").write_text("2")
+    output = build(shared_engine, "--explain", path)
+    assert "because a changed" in output
+    assert "because a step before it ran (line 2: COPY . /all/)" in output
+    assert "reads none of your files: put it above line 2 (COPY . /all/)" in output
+
+
+def test_past_builds_are_listed_with_what_they_said(shared_engine: LocalEngine, context: Path) -> None:
+    path = write(context, f"FROM busybox\nRUN echo said-so && exit 4 # {os.urandom(4).hex()}\n")
+    failure(shared_engine, "-t", "remembered", path)
+    newest = shared_engine.ok("builder", "history", "--format", "{{.ID}} {{.Name}} {{.Status}}").splitlines()[
+        0
+    ]
+    identifier, _, rest = newest.partition(" ")
+    assert rest == "remembered failed"
+    shown = shared_engine.ok("builder", "history", identifier)
+    assert "| said-so" in shown
+    assert "exit code: 4" in shown

@@ -21,6 +21,7 @@ from argosy.api.outlet import Outlet
 from argosy.api.router import Router
 from argosy.build.builder import Build, Builder, Cancelled
 from argosy.build.complain import DockerfileError, excerpt
+from argosy.build.explain import Explanation
 from argosy.build.progress import Event
 from argosy.build.run import StepFailed
 from argosy.build.solver import Failure
@@ -47,6 +48,7 @@ class Done(msgspec.Struct, tag="done", omit_defaults=True):
     cached: int = 0
     warnings: int = 0
     metadata: dict[str, object] = {}
+    explanation: Explanation | None = None
 
 
 class Failed(msgspec.Struct, tag="failed", omit_defaults=True):
@@ -68,6 +70,8 @@ class BuildRoutes:
     def route(self, router: Router) -> None:
         router.add("POST", "/build", self.classic)
         router.add("POST", "/builds", self.build)
+        router.add("GET", "/builds", self.index)
+        router.add("GET", "/builds/{id}", self.inspect)
         router.add("POST", "/build/cancel", self.cancel)
         router.add("POST", "/build/prune", self.prune)
 
@@ -78,6 +82,24 @@ class BuildRoutes:
             raise NotFound(f"no such build: {identifier}")
         build.cancel()
         return Response(status=204)
+
+    async def index(self, request: Request) -> Response:
+        """Past builds without their steps."""
+        found = await self._engine.in_thread(self._builder.history)
+        for past in found:
+            past.steps.clear()
+        return document(found)
+
+    async def inspect(self, request: Request) -> Response:
+        wanted = request.parameters["id"]
+        found = [
+            past for past in await self._engine.in_thread(self._builder.history) if past.id.startswith(wanted)
+        ]
+        if not found:
+            raise NotFound(f"no such build: {wanted}", hint="argosy builder history lists them.")
+        if len(found) > 1:
+            raise InvalidParameter(f"several builds have an ID that begins with {wanted}")
+        return document(found[0])
 
     async def prune(self, request: Request) -> Response:
         filters, every = request.filters(), request.flag("all")
@@ -146,9 +168,9 @@ class BuildRoutes:
                 report(failed(build, error))
             else:
                 image = result.image.id if result.image is not None else ""
-                report(
-                    Done(image, result.steps, result.cached, len(result.warnings), delivery.metadata(result))
-                )
+                metadata = delivery.metadata(result)
+                why = build.explanation() if wanted.explain else None
+                report(Done(image, result.steps, result.cached, len(result.warnings), metadata, why))
 
         await self._carry_out(request, wanted, outlet, report, work, _FRAMES)
         return None

@@ -88,13 +88,12 @@ class Document(msgspec.Struct, rename="camel"):
 
 @dataclass(slots=True)
 class Wanted:
-    """A build and what becomes of it. `place` tells apart builds of different things, for comparisons."""
+    """A build and what becomes of it."""
 
     request: Request
     tags: list[str] = field(default_factory=list)
     outputs: list[Output] = field(default_factory=list)
     push: bool = False
-    place: str = ""
     explain: bool = False
     quiet: bool = False
 
@@ -152,14 +151,8 @@ def from_document(document: Document, body: Source, intake: Intake) -> Wanted:
         raise
     here = document.contexts.get("")
     shown = (here.path or here.url) if here is not None else ""
-    return Wanted(
-        request,
-        document.tags,
-        document.outputs,
-        document.push,
-        f"{shown}\0{document.filename}\0{document.target}",
-        document.explain,
-    )
+    request.place = f"{shown}\0{document.filename}\0{document.target}"
+    return Wanted(request, document.tags, document.outputs, document.push, document.explain)
 
 
 def from_query(http: HTTPRequest, body: Source, intake: Intake) -> Wanted:
@@ -213,7 +206,8 @@ def from_query(http: HTTPRequest, body: Source, intake: Intake) -> Wanted:
     except BaseException:
         context.close()
         raise
-    return Wanted(request, place=f"api\0{filename}\0{query.get('target', '')}", quiet=http.flag("q"))
+    request.place = f"api\0{','.join(request.tags)}\0{filename}\0{query.get('target', '')}"
+    return Wanted(request, quiet=http.flag("q"))
 
 
 def _is_kept(outputs: list[Output]) -> bool:

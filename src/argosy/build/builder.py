@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import msgspec
+
 from argosy.build import lint
 from argosy.build.cache import BuildCache
 from argosy.build.cache_mounts import CacheMounts
@@ -20,16 +22,19 @@ from argosy.build.complain import DockerfileError, excerpt
 from argosy.build.configuration import configuration
 from argosy.build.contexts import Context
 from argosy.build.dockerfile import Dockerfile, parse
+from argosy.build.explain import Explanation, explain
 from argosy.build.files import FileDigests
 from argosy.build.graph import Base, Graph, Options
 from argosy.build.intake import Intake
+from argosy.build.past import KEPT, Past, Recorder, details, unpack_listing
 from argosy.build.progress import Progress, Report, Warned
 from argosy.build.solver import Failure, InFlight, Outcome, Solver
 from argosy.build.tools import Cancelled, Tools
 from argosy.build.usage import Usage
 from argosy.build.worker import Worker
 from argosy.database import Database
-from argosy.errors import Conflict, InvalidParameter, NotFound
+from argosy.errors import ArgosyError, Conflict, InvalidParameter, NotFound
+from argosy.ids import new_id
 from argosy.image import Credentials, ImageRecord, Images, Reference, parse_reference
 from argosy.image.platforms import mismatch, parse_platform
 from argosy.image.reference import as_image_id
@@ -48,7 +53,8 @@ class Request:
     """One build. `contexts` are named ones beside the main one, ""; `images` named ones that are images.
 
     `credentials_for` is asked for a registry's host. Contexts are the build's, which closes them. The image
-    is stored for the length of the build (`store`), and for good (`keep`).
+    is stored for the length of the build (`store`), and for good (`keep`). `place` says what is built, to
+    tell which build was the one before.
     """
 
     dockerfile: bytes
@@ -61,6 +67,7 @@ class Request:
     secret: Callable[[str], bytes | None] = lambda identifier: None
     agent: Callable[[str], str | None] = lambda identifier: None
     credentials_for: Callable[[str], Credentials] = lambda host: Credentials()
+    place: str = ""
     store: bool = True
     keep: bool = True
     check: bool = False
@@ -95,7 +102,18 @@ class Builder:
         images.add_roots(self.cache.roots)
 
     def begin(self, request: Request, report: Report) -> "Build":
-        return Build(self, self._images, self._worker, self._in_flight, request, Progress(report))
+        recorder = Recorder(report)
+        build = Build(self, self._images, self._worker, self._in_flight, request, Progress(recorder))
+        build.recorder = recorder
+        return build
+
+    def history(self) -> list[Past]:
+        """The newest first."""
+        return [msgspec.json.decode(data, type=Past) for data in self.cache.history()]
+
+    def listing(self, digest: str) -> dict[str, str] | None:
+        data = self.cache.listing(digest) if digest else None
+        return None if data is None else unpack_listing(data)
 
 
 class Build:
@@ -119,6 +137,8 @@ class Build:
         self._cancelled = threading.Event()
         self._tools: Tools | None = None
         self.dockerfile: Dockerfile | None = None
+        self.recorder = Recorder(lambda event: None)
+        self.past = Past(new_id(), request.place, request.name, time.time_ns(), tags=list(request.tags))
         self.solver: Solver | None = None
         self.graph: Graph | None = None
 
@@ -132,6 +152,44 @@ class Build:
 
         Raises DockerfileError, Failure, Cancelled, and what pulling raises.
         """
+        try:
+            result = self._run(deliver)
+        except Cancelled:
+            self._remember("canceled")
+            raise
+        except ArgosyError as error:
+            self._remember("failed", error.message)
+            raise
+        self.past.image = result.image.id if result.image is not None else ""
+        self._remember("completed")
+        return result
+
+    def explanation(self) -> Explanation:
+        """Once it has run."""
+        before = next(
+            (
+                past
+                for past in self._builder.history()
+                if past.place == self.past.place and past.id != self.past.id and past.status == "completed"
+            ),
+            None,
+        )
+        forced = self.request.options.no_cache
+        return explain(self.past.steps, before, self._builder.listing, forced=forced)
+
+    def _remember(self, status: str, error: str = "") -> None:
+        past, steps = self.past, self.recorder.steps
+        for number, vertex, outcome in self.solver.steps() if self.solver is not None else ():
+            step = steps[number]
+            step.line = vertex.lines.first if vertex.lines is not None else 0
+            step.parts = dict(outcome.parts) if outcome is not None else {}
+            step.details = details(vertex)
+        past.seconds = (time.time_ns() - past.started) / _NANOSECONDS
+        past.status, past.error = status, error
+        past.steps = [steps[number] for number in sorted(steps)]
+        self._builder.cache.remember(past.id, past.started, past, KEPT)
+
+    def _run(self, deliver: "Deliver | None") -> Result:
         request = self.request
         try:
             with self._images.lease() as lease:

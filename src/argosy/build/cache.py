@@ -8,7 +8,7 @@ lose the last uses, and a record whose layer is gone counts as none.
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 
 import msgspec
 
@@ -20,7 +20,10 @@ CREATE TABLE IF NOT EXISTS build_cache (key TEXT PRIMARY KEY, record BLOB NOT NU
 CREATE TABLE IF NOT EXISTS build_mounts (id TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS build_history (id TEXT PRIMARY KEY, started INTEGER NOT NULL, record BLOB NOT NULL)
     WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS build_listings
+    (digest TEXT PRIMARY KEY, made INTEGER NOT NULL, listing BLOB NOT NULL) WITHOUT ROWID;
 """
+_LISTINGS = 200
 _encode = msgspec.json.Encoder().encode
 
 
@@ -148,7 +151,26 @@ class BuildCache:
 
         self._database.submit(write, durable=False)
 
-    def history(self, kind: Callable[[bytes], object]) -> list[object]:
-        """The newest first."""
+    def history(self) -> list[bytes]:
+        """The newest first, as they were encoded."""
         rows = self._database.read("SELECT record FROM build_history ORDER BY started DESC")
-        return [kind(row[0]) for row in rows if isinstance(row[0], bytes)]
+        return [row[0] for row in rows if isinstance(row[0], bytes)]
+
+    def keep_listing(self, digest: str, listing: bytes) -> None:
+        """What files a digest stands for; the last few are kept."""
+        row = (digest, time.time_ns(), listing)
+
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute("INSERT OR REPLACE INTO build_listings VALUES (?, ?, ?)", row)
+            connection.execute(
+                "DELETE FROM build_listings WHERE digest NOT IN "
+                "(SELECT digest FROM build_listings ORDER BY made DESC LIMIT ?)",
+                (_LISTINGS,),
+            )
+
+        self._database.submit(write, durable=False)
+
+    def listing(self, digest: str) -> bytes | None:
+        rows = self._database.read("SELECT listing FROM build_listings WHERE digest = ?", (digest,))
+        found = next((row[0] for row in rows), None)
+        return found if isinstance(found, bytes) else None

@@ -18,6 +18,7 @@ from argosy.build.ignore import Ignore, patterns
 from argosy.build.wildcard import Wildcard, has_wildcards
 
 _PIVOT = "/./"
+_SHORT = 12
 
 
 class Picked(NamedTuple):
@@ -52,6 +53,15 @@ class Selection(NamedTuple):
             for item in root.picked:
                 hasher.update(_line(self.files, item))
         return hasher.hexdigest()
+
+    def listing(self) -> dict[str, str]:
+        """A short digest of each file, by its path where it is."""
+        found = {}
+        for root in self.roots:
+            for item in root.picked:
+                if not item.status.is_directory:
+                    found[item.path] = hashlib.sha256(_line(self.files, item)).hexdigest()[:_SHORT]
+        return found
 
 
 def _line(files: Files, item: Picked) -> bytes:

@@ -117,6 +117,17 @@ class Solver:
             return None
         return entry.future.result()
 
+    def steps(self) -> list[tuple[int, Vertex, Outcome | None]]:
+        """Every vertex that was begun, by its step's number; no outcome if it failed."""
+        return sorted(
+            (
+                (entry.number, vertex, self.outcome(vertex))
+                for vertex in self._vertices
+                if (entry := self._entries[id(vertex)]).number
+            ),
+            key=lambda each: each[0],
+        )
+
     def _walk(self, head: Vertex) -> Outcome:
         chain = []
         at: Vertex | None = head

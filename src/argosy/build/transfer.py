@@ -9,6 +9,7 @@ from argosy.build.complain import DockerfileError
 from argosy.build.files import Files
 from argosy.build.lay import Attributes, Layer
 from argosy.build.mode import parse_mode
+from argosy.build.past import pack_listing
 from argosy.build.remote import Fetched, fetch
 from argosy.build.select import Selection, select
 from argosy.build.tools import Tools
@@ -70,6 +71,8 @@ class Transfer:
             )
             files = stack.enter_context(self._files()) if vertex.sources else None
             selection = self._selection(files) if files is not None else None
+            if selection is not None and vertex.origin.vertex is None:
+                tools.cache.keep_listing(selection.digest(), pack_listing(selection.listing()))
 
             def write(put: Callable[[bytes], object]) -> None:
                 layer = Layer(None if vertex.linked else base, put, tools.now, tools.latest)

@@ -64,6 +64,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     "builder": {
         "build": TOP["build"],
         "du": ("builder.du", "Show what the build cache takes"),
+        "history": ("builder.history", "List past builds, with their steps, times and logs"),
         "prune": ("builder.prune", "Remove build cache"),
     },
     "image": {

@@ -205,6 +205,10 @@ def _finished(options: Options, last: dict[str, Any], display: Display) -> int:
         _write(options.text("metadata-file"), json.dumps(last.get("metadata", {}), indent=2))
     if options.on("quiet") and image:
         print(image)
+    if last.get("explanation"):
+        from argosy.cli.building.explanation import lines
+
+        print("\n".join(lines(last["explanation"])))
     return 0
 
 
