@@ -29,6 +29,7 @@ from argosy.build.intake import Intake
 from argosy.build.past import KEPT, Past, Recorder, details, unpack_listing
 from argosy.build.progress import Progress, Report, Warned
 from argosy.build.solver import Failure, InFlight, Outcome, Solver
+from argosy.build.survey import Selections
 from argosy.build.tools import Cancelled, Tools
 from argosy.build.usage import Usage
 from argosy.build.worker import Worker
@@ -95,6 +96,7 @@ class Builder:
         self.mounts = CacheMounts(os.path.join(root, "build-mounts"))
         self.mounts.clean()
         self.digests = FileDigests()
+        self.selections = Selections()
         self.intake = Intake(os.path.join(root, "build-contexts"), self.digests)
         self.usage = Usage(self.cache, self.mounts, images, root)
         self._worker = worker
@@ -202,6 +204,7 @@ class Build:
                     worker=self._worker,
                     lease=lease,
                     digests=self._builder.digests,
+                    selections=self._builder.selections,
                     contexts=request.contexts,
                     secret=request.secret,
                     agent=request.agent,

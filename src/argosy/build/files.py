@@ -110,6 +110,8 @@ class Files:
         self.ignore = ignore if ignore and ignore.patterns else None
         self.anonymous = anonymous
         self._digests = digests
+        # Directories that were not looked into, since nothing in them is to be seen.
+        self.skipped: list[str] = []
         self._listings: dict[str, list[tuple[str, Status]]] = {}
 
     def lookup(self, path: str) -> tuple[str, Status] | None:
@@ -244,7 +246,10 @@ class Files:
         """Of a directory that is excluded: whether something in it is not."""
         assert self.ignore is not None
         found = self._stat(path)
-        if found is None or not stat.S_ISDIR(found.st_mode) or self.ignore.may_skip_directory(path):
+        if found is None or not stat.S_ISDIR(found.st_mode):
+            return False
+        if self.ignore.may_skip_directory(path):
+            self.skipped.append(path)
             return False
         return bool(self.listing(path))
 

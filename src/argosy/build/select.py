@@ -54,6 +54,10 @@ class Selection(NamedTuple):
                 hasher.update(_line(self.files, item))
         return hasher.hexdigest()
 
+    @property
+    def entries(self) -> int:
+        return sum(len(root.picked) for root in self.roots)
+
     def listing(self) -> dict[str, str]:
         """A short digest of each file, by its path where it is."""
         found = {}

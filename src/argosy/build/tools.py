@@ -9,6 +9,7 @@ from argosy.build.cache import BuildCache
 from argosy.build.cache_mounts import CacheMounts
 from argosy.build.contexts import Context
 from argosy.build.files import FileDigests
+from argosy.build.survey import Selections
 from argosy.build.worker import Worker
 from argosy.errors import ArgosyError
 from argosy.image.assemble import Assembler
@@ -30,6 +31,7 @@ class Tools:
     worker: Worker
     lease: Lease
     digests: FileDigests
+    selections: Selections
     contexts: Mapping[str, Context]
     secret: Callable[[str], bytes | None]
     agent: Callable[[str], str | None]

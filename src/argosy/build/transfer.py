@@ -44,7 +44,15 @@ class Transfer:
     def parts(self) -> dict[str, str]:
         """Raises DockerfileError for a source that is not there, Changed."""
         found = self._own_parts()
-        if self._vertex.sources:
+        vertex = self._vertex
+        if vertex.sources and vertex.origin.vertex is None:
+            context = self._tools.contexts[vertex.origin.context]
+            question = (vertex.sources, vertex.exclude, vertex.parents)
+            with context.files() as files:
+                found["files"] = self._tools.selections.digest(
+                    context, question, lambda: self._selection(files)
+                )
+        elif vertex.sources:
             with self._files() as files:
                 found["files"] = self._selection(files).digest()
         if self._vertex.remotes and not self._fetched:

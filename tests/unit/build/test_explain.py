@@ -1,17 +1,26 @@
 """Why steps ran, and what order would have kept more cached."""
 
-from typing import Any
-
 from argosy.build.explain import explain
 from argosy.build.past import Past, PastStep
 
 LISTINGS = {"one": {"a": "1", "b": "1"}, "two": {"a": "2", "c": "1"}}
 
 
-def step(text: str, number: int, *, cached: bool = False, seconds: float = 1.0, **more: Any) -> PastStep:
+def step(
+    text: str,
+    number: int,
+    *,
+    cached: bool = False,
+    seconds: float = 1.0,
+    parts: dict[str, str] | None = None,
+    command: str = "",
+    variables: dict[str, str] | None = None,
+) -> PastStep:
+    details = {"command": command} if command else {}
+    details |= {f"${name}": value for name, value in (variables or {}).items()}
     return PastStep(
         f"[{number}/9] {text}", 0, seconds, cached, line=number,
-        parts={"step": text, "base": "x", **more.pop("parts", {})}, details=more,
+        parts={"step": text, "base": "x", **(parts or {})}, details=details,
     )  # fmt: skip
 
 
@@ -52,8 +61,8 @@ def test_files_that_nobody_remembers_are_not_named() -> None:
 
 
 def test_a_changed_variable_is_named_with_its_values() -> None:
-    now = step("RUN make", 3, parts={"step": "n"}, command="make", **{"$V": "2"})
-    before = step("RUN make", 3, parts={"step": "b"}, command="make", **{"$V": "1"})
+    now = step("RUN make", 3, parts={"step": "n"}, command="make", variables={"V": "2"})
+    before = step("RUN make", 3, parts={"step": "b"}, command="make", variables={"V": "1"})
     assert reasons([now], [before]) == [["variable V was '1', is '2'"]]
 
 
@@ -77,10 +86,10 @@ def test_an_installation_that_reads_no_files_belongs_above_the_copy() -> None:
 
 
 def test_a_variable_that_a_command_does_not_name_belongs_below_it() -> None:
-    now = step("RUN make", 3, parts={"step": "n"}, command="make", seconds=3.0, **{"$BUILD": "2"})
-    before = step("RUN make", 3, parts={"step": "b"}, command="make", **{"$BUILD": "1"})
+    now = step("RUN make", 3, parts={"step": "n"}, command="make", seconds=3.0, variables={"BUILD": "2"})
+    before = step("RUN make", 3, parts={"step": "b"}, command="make", variables={"BUILD": "1"})
     found = advice([now], [before])
     assert len(found) == 1
     assert "put ARG or ENV BUILD below it" in found[0]
-    named = step("RUN make", 3, parts={"step": "n"}, command="make $BUILD", **{"$BUILD": "2"})
-    assert advice([named], [step("RUN make", 3, command="make $BUILD", **{"$BUILD": "1"})]) == []
+    named = step("RUN make", 3, parts={"step": "n"}, command="make $BUILD", variables={"BUILD": "2"})
+    assert advice([named], [step("RUN make", 3, command="make $BUILD", variables={"BUILD": "1"})]) == []
