@@ -60,6 +60,7 @@ class Request:
 
     def __init__(self, connection: "Connection", event: h11.Request) -> None:
         self._connection = connection
+        self._event = event
         self.method = event.method.decode("ascii")
         target, _, query = event.target.decode("latin-1").partition("?")
         self.path = unquote(target)
@@ -68,6 +69,13 @@ class Request:
         self.headers = {name.decode("ascii"): value.decode("latin-1") for name, value in event.headers}
         self.parameters: dict[str, str] = {}
         self.version = (1, 51)
+
+    def all_headers(self) -> dict[str, list[str]]:
+        """Those that come several times, too, under their names in lower case."""
+        found: dict[str, list[str]] = {}
+        for name, value in self._event.headers:
+            found.setdefault(name.decode("ascii"), []).append(value.decode("latin-1"))
+        return found
 
     def flag(self, name: str, *, default: bool = False) -> bool:
         """Go's idea of a true parameter in moby: anything but these."""
@@ -441,7 +449,8 @@ class Connection(asyncio.Protocol):
         self._transport.pause_reading()
         upgrade = request.headers.get("upgrade", "")
         if upgrade:
-            head = f"HTTP/1.1 101 UPGRADED\r\nContent-Type: {content_type}\r\n"
+            head = "HTTP/1.1 101 UPGRADED\r\n"
+            head += f"Content-Type: {content_type}\r\n" if content_type else ""
             head += f"Connection: Upgrade\r\nUpgrade: {upgrade}"
         else:
             head = f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}"

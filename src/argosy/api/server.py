@@ -7,6 +7,7 @@ import socket
 
 from argosy.api import unsupported
 from argosy.api.build import BuildRoutes
+from argosy.api.buildkit.routes import BuildKit
 from argosy.api.check import Check
 from argosy.api.containers import Containers
 from argosy.api.execs import Execs
@@ -32,6 +33,7 @@ class Server:
         self._connections: set[Connection] = set()
         self._servers: list[asyncio.Server] = []
         self._headers = server_headers()
+        self._buildkit = BuildKit(engine, builder)
         for part in (
             System(engine, builder),
             Containers(engine),
@@ -43,6 +45,7 @@ class Server:
             Check(engine),
             RegistryRoutes(engine),
             BuildRoutes(engine, builder),
+            self._buildkit,
         ):
             part.route(self._router)
         unsupported.route(self._router)
@@ -73,6 +76,7 @@ class Server:
         """Take no more connections and end those that are left."""
         for server in self._servers:
             server.close()
+        self._buildkit.close()
         for connection in list(self._connections):
             connection.end()
         deadline = self._engine.loop.time() + _PATIENCE

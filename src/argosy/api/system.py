@@ -52,7 +52,7 @@ class System:
 
     async def ping(self, request: Request) -> Response:
         headers = [
-            ("Builder-Version", "1"),
+            ("Builder-Version", "2"),
             ("Swarm", "inactive"),
             ("Cache-Control", "no-cache, no-store, must-revalidate"),
             ("Pragma", "no-cache"),

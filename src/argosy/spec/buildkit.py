@@ -275,11 +275,16 @@ class GatewaySolveRequest(msgspec.Struct):
     definition: Annotated[bytes, 1] = b""
     frontend: Annotated[str, 2] = ""
     frontend_options: Annotated[dict[str, str], 3] = {}
+    inputs: Annotated[dict[str, bytes], 13] = {}
     evaluate: Annotated[bool, 14] = False
 
 
 class GatewaySolveResponse(msgspec.Struct):
     result: Annotated[GatewayResult | None, 3] = None
+
+
+class EvaluateRequest(msgspec.Struct):
+    ref: Annotated[str, 1] = ""
 
 
 class ReturnRequest(msgspec.Struct):

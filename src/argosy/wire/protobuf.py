@@ -25,7 +25,7 @@ class MalformedMessage(ValueError):
 
 
 class _Field(typing.NamedTuple):
-    """`take` reads a value of wire type `wire`; a `repeated` one is appended, a `mapped` one set by its key."""
+    """`take` reads a value of wire type `wire`. A `repeated` one is appended, a `mapped` one set by its key."""
 
     name: str
     key: bytes
@@ -151,7 +151,7 @@ def _map_entry(key: Any, value: Any) -> tuple[int, _Append, _Take]:
 
     def take(data: bytes, position: int, depth: int) -> tuple[Any, int]:
         message, position = _take_message(entry, data, position, depth)
-        return (message.key, message.value), position
+        return msgspec.structs.astuple(message), position
 
     return _BYTES, append, take
 

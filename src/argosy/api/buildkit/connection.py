@@ -237,7 +237,10 @@ class Connection:
         self._h2.update_settings(
             {SettingCodes.INITIAL_WINDOW_SIZE: _WINDOW}
             if self.is_client
-            else {SettingCodes.INITIAL_WINDOW_SIZE: _WINDOW, SettingCodes.MAX_CONCURRENT_STREAMS: _MAXIMUM_CALLS}
+            else {
+                SettingCodes.INITIAL_WINDOW_SIZE: _WINDOW,
+                SettingCodes.MAX_CONCURRENT_STREAMS: _MAXIMUM_CALLS,
+            }
         )
         self._h2.increment_flow_control_window(16 * _WINDOW)
 

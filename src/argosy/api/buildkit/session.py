@@ -37,7 +37,9 @@ _HUB, _HUB_REGISTRY = "https://index.docker.io/v1/", "registry-1.docker.io"
 class Session:
     """One client's. Every call waits for the client. Thread-safe."""
 
-    def __init__(self, identifier: str, shared_key: str, methods: Sequence[str], connection: Connection) -> None:
+    def __init__(
+        self, identifier: str, shared_key: str, methods: Sequence[str], connection: Connection
+    ) -> None:
         self.id = identifier
         self.shared_key = shared_key
         self._methods = {method.lower() for method in methods}

@@ -5,6 +5,7 @@ is renamed to `busy` for that time, and another build with the same key receives
 `idle` is always whole. Nothing is synced: after a reboot all are forgotten.
 """
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -19,10 +20,10 @@ _LONGEST = 48 * 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A tree that is idle. `size` in bytes, times in Unix nanoseconds."""
+    """A tree that is idle. `last_used` in Unix nanoseconds."""
 
     name: str
-    size: int
+    path: str
     last_used: int
 
 
@@ -45,12 +46,9 @@ class Trees:
     def borrow(self, key: str) -> str:
         """The path of a directory that nobody else has."""
         path = tempfile.mkdtemp(dir=self._busy)
-        with self._lock:
-            try:
-                # Onto the empty directory: rename(2) replaces one.
-                os.rename(self._path(key), path)
-            except FileNotFoundError:
-                pass
+        with self._lock, contextlib.suppress(FileNotFoundError):
+            # Onto the empty directory: rename(2) replaces one.
+            os.rename(self._path(key), path)
         return path
 
     def give_back(self, key: str, path: str) -> None:
@@ -69,7 +67,7 @@ class Trees:
         for name in os.listdir(self._idle):
             path = os.path.join(self._idle, name)
             try:
-                found.append(Kept(name, _size(path), os.stat(path).st_mtime_ns))
+                found.append(Kept(name, path, os.stat(path).st_mtime_ns))
             except FileNotFoundError:
                 continue
         return found
@@ -101,11 +99,3 @@ def _read(path: str) -> str:
             return file.read()
     except FileNotFoundError:
         return ""
-
-
-def _size(path: str) -> int:
-    total = 0
-    for directory, _, names in os.walk(path):
-        for name in names:
-            total += os.lstat(os.path.join(directory, name)).st_size
-    return total

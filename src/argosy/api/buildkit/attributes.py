@@ -1,0 +1,185 @@
+"""What a client says in the attributes of the Dockerfile frontend, as what the builder takes. Pure.
+
+The names are those of BuildKit's frontend/dockerui. Of what this engine cannot do, some changes the result:
+that is refused, with a word on what to do. The rest is told as a warning, and the build goes on.
+"""
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from argosy.build.graph import Options
+from argosy.errors import InvalidParameter, NotImplementedYet
+from argosy.image.platforms import format_platform, host_platform, parse_platform
+
+_ARGUMENT, _LABEL, _CONTEXT = "build-arg:", "label:", "context:"
+_HOST = format_platform(host_platform())
+_NETWORKS = {"": "default", "sandbox": "default", "host": "host", "none": "none"}
+# What asks for nothing, or for what is so anyway.
+_HARMLESS = (
+    "frontend.caps",
+    "source",
+    "cmdline",
+    "sharedkey:localdir:",
+    "local-sessionid:",
+    "input-metadata:",
+)
+_TAKEN = (
+    "target", "filename", "no-cache", "add-hosts", "platform", "image-resolve-mode", "force-network-mode",
+    "shm-size", "ulimit", "multi-platform", "context", "contextkey", "dockerfilekey", "contextsubdir",
+    "requestid", "cache-from", "cache-imports", "cgroup-parent", "hostname",
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Wanted:
+    """`main` is the main context: a URL, or "" for the client's directory called `main_name`."""
+
+    options: Options
+    filename: str = "Dockerfile"
+    pull: bool = False
+    main: str = ""
+    main_name: str = "context"
+    dockerfile_name: str = "dockerfile"
+    dockerfile_is_local: bool = True
+    contexts: dict[str, str] = field(default_factory=dict)
+    cache_imports: Sequence[str] = ()
+    subrequest: str = ""
+    unknown: Sequence[str] = ()
+
+
+class _Import(msgspec.Struct, rename="pascal"):
+    type: str = ""
+    attrs: dict[str, str] = {}
+
+
+def wanted(given: Mapping[str, str]) -> Wanted:
+    """Raises InvalidParameter, NotImplementedYet."""
+    _refuse(given)
+    contexts = _contexts(given)
+    options = Options(
+        build_args=_prefixed(given, _ARGUMENT),
+        labels=_prefixed(given, _LABEL),
+        target=given.get("target", ""),
+        platform=_platform(given.get("platform", "")),
+        build_platform=_HOST,
+        no_cache=given.get("no-cache") == "",
+        no_cache_filter=_list(given.get("no-cache", "")),
+        network=_network(given.get("force-network-mode", "")),
+        hosts=[_host(text) for text in _list(given.get("add-hosts", ""))],
+        shm_size=_number(given, "shm-size"),
+        ulimits=_list(given.get("ulimit", "")),
+        contexts=[name for name, place in contexts.items() if not place.startswith("docker-image:")],
+    )
+    main = given.get("context", "")
+    return Wanted(
+        options=options,
+        filename=given.get("filename") or "Dockerfile",
+        pull=given.get("image-resolve-mode") == "pull",
+        main=main,
+        main_name=given.get("contextkey") or "context",
+        dockerfile_name=given.get("dockerfilekey") or "dockerfile",
+        dockerfile_is_local=not main or "dockerfilekey" in given,
+        contexts=contexts,
+        cache_imports=_cache_imports(given),
+        subrequest=given.get("requestid", ""),
+        unknown=sorted(name for name in given if not _is_known(name)),
+    )
+
+
+def _refuse(given: Mapping[str, str]) -> None:
+    for name in given:
+        if name.startswith("attest:"):
+            raise NotImplementedYet(
+                "this engine makes no attestations",
+                hint="Build with --provenance=false and --sbom=false.",
+            )
+    if given.get("cgroup-parent"):
+        raise NotImplementedYet(
+            "the steps of a build cannot be put into a control group of their own",
+            hint="Leave --cgroup-parent away: they run in the engine's.",
+        )
+    if given.get("hostname") or given.get("build-arg:BUILDKIT_SANDBOX_HOSTNAME"):
+        raise NotImplementedYet(
+            "the host name of a build's steps cannot be chosen",
+            hint="Leave BUILDKIT_SANDBOX_HOSTNAME away.",
+        )
+    if given.get("contextsubdir"):
+        raise NotImplementedYet(
+            "contextsubdir is not supported", hint="Name it in the URL: URL#ref:directory"
+        )
+    multiple = given.get("multi-platform") or given.get("build-arg:BUILDKIT_MULTI_PLATFORM") or ""
+    if multiple.lower() in ("1", "t", "true"):
+        raise _one_platform()
+
+
+def _one_platform() -> NotImplementedYet:
+    return NotImplementedYet(
+        "this engine builds for one platform at a time",
+        hint="Build for each with --platform, and push them together with docker manifest create.",
+    )
+
+
+def _contexts(given: Mapping[str, str]) -> dict[str, str]:
+    """By name. One that is given for the platform alone wins."""
+    found: dict[str, str] = {}
+    platform = _platform(given.get("platform", ""))
+    for key in sorted(given):
+        if key.startswith(_CONTEXT):
+            name, _, only = key.removeprefix(_CONTEXT).partition("::")
+            if not only:
+                found.setdefault(name, given[key])
+            elif only == platform:
+                found[name] = given[key]
+    return found
+
+
+def _platform(text: str) -> str:
+    if "," in text:
+        raise _one_platform()
+    return format_platform(parse_platform(text)) if text else _HOST
+
+
+def _network(text: str) -> str:
+    try:
+        return _NETWORKS[text]
+    except KeyError:
+        raise InvalidParameter(f"invalid netmode {text}") from None
+
+
+def _host(text: str) -> str:
+    name, equals, address = text.partition("=")
+    if not equals or not name or not address:
+        raise InvalidParameter(f"invalid extra host {text!r}: it is no NAME=ADDRESS")
+    return f"{name}:{address}"
+
+
+def _number(given: Mapping[str, str], name: str) -> int:
+    text = given.get(name) or "0"
+    if not text.isdecimal():
+        raise InvalidParameter(f"invalid {name}: {text!r} is no number")
+    return int(text)
+
+
+def _list(text: str) -> list[str]:
+    return [each for each in next(csv.reader([text]), []) if each]
+
+
+def _prefixed(given: Mapping[str, str], prefix: str) -> dict[str, str]:
+    return {name.removeprefix(prefix): value for name, value in given.items() if name.startswith(prefix)}
+
+
+def _cache_imports(given: Mapping[str, str]) -> list[str]:
+    """What `--cache-from` names, for people to read."""
+    found = _list(given.get("cache-from", ""))
+    try:
+        imports = msgspec.json.decode(given.get("cache-imports") or "[]", type=list[_Import])
+    except msgspec.DecodeError as error:
+        raise InvalidParameter(f"invalid cache-imports: {error}") from None
+    return found + [each.attrs.get("ref") or each.attrs.get("src") or each.type for each in imports]
+
+
+def _is_known(name: str) -> bool:
+    return name in _TAKEN or name.startswith((_ARGUMENT, _LABEL, _CONTEXT, *_HARMLESS))

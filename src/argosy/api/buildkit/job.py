@@ -1,0 +1,321 @@
+"""One build that a client asked for, from its first word to what it exports.
+
+buildx asks twice. Control.Solve says what is to become of the result, and waits; then, by the gateway,
+LLBBridge.Solve says what to build and is given a reference, and Return hands that back to Control.Solve.
+The Dockerfile is read when the reference is made; the steps are carried out when it is exported.
+"""
+
+import contextlib
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+
+from argosy.api.buildkit import contexts, subrequests
+from argosy.api.buildkit.attributes import Wanted, wanted
+from argosy.api.buildkit.connection import CANCELLED, RpcError
+from argosy.api.buildkit.contexts import Received, Source
+from argosy.api.buildkit.failures import as_rpc_error
+from argosy.api.buildkit.session import Agents, Session
+from argosy.api.buildkit.status import Board, Translation
+from argosy.api.buildkit.trees import Trees
+from argosy.build import ignore
+from argosy.build.builder import Build, Builder, Deliver, Request, Result
+from argosy.build.contexts import Context
+from argosy.build.dockerfile import parse
+from argosy.build.intake import read_dockerfile, read_ignore
+from argosy.build.interpret import stages
+from argosy.build.progress import Began, Ended, Event, Progress, Warned
+from argosy.errors import ArgosyError, Conflict, NotFound
+from argosy.ids import new_id
+from argosy.spec.buildkit import ControlSolveRequest, Exporter, GatewayResult, Ref, ReturnRequest, SourceInfo
+from argosy.wire import protobuf
+
+_IMAGE = "docker-image://"
+# The builder counts its steps from 1, and so do we.
+_OFFSET = 1 << 20
+_STORING = "exporting to image"
+_PATIENCE = 5.0
+_MOST_ENDED = 64
+
+
+class Job:
+    """Thread-safe as far as its client can tell."""
+
+    def __init__(self, ref: str, builder: Builder, trees: Trees) -> None:
+        self.ref = ref
+        self.board = Board()
+        self.started = time.time_ns()
+        self.translation = Translation(ref)
+        self.progress = Progress(lambda event: self._report(event, 0))
+        self.attributes: Mapping[str, str] = {}
+        self._builder = builder
+        self._trees = trees
+        self._lock = threading.RLock()
+        self._returned = threading.Condition(self._lock)
+        self._return: ReturnRequest | None = None
+        self._cancelled = False
+        self._agents: list[Agents] = []
+        self._builds: dict[str, Build] = {}
+        self._failed_step = ""
+        self._storing = 0
+        self.session: Session | None = None
+        self.exporters: Sequence[Exporter] = ()
+        # Whether there is to be an image, and whether it is to stay.
+        self.store = self.keep = False
+
+    # Before and beside the build
+
+    def cancel(self) -> None:
+        with self._lock:
+            self._cancelled = True
+            builds = list(self._builds.values())
+            self._returned.notify_all()
+        for build in builds:
+            build.cancel()
+
+    def give(self, returned: ReturnRequest) -> None:
+        """What the client's part of the build came to."""
+        with self._lock:
+            self._return = returned
+            self._returned.notify_all()
+
+    def wait(self) -> Build | None:
+        """The build to export, if there is one. Raises RpcError, also the client's own."""
+        with self._lock:
+            self._returned.wait_for(lambda: self._return is not None or self._cancelled)
+            if self._return is None:
+                raise RpcError(CANCELLED, "context canceled")
+            if self._return.error is not None:
+                error = self._return.error
+                raise RpcError(error.code, error.message, protobuf.encode(error))
+            result = self._return.result
+            if result is None or result.ref is None or not result.ref.id:
+                return None
+            return self.build_of(result.ref.id)
+
+    def build_of(self, reference: str) -> Build:
+        """Raises NotFound."""
+        try:
+            return self._builds[reference]
+        except KeyError:
+            raise NotFound(f"no such ref: {reference}") from None
+
+    def end(self) -> None:
+        for build in self._builds.values():
+            _close(build)
+        for agents in self._agents:
+            agents.close()
+        self.board.close()
+
+    def warn(self, message: str) -> None:
+        self.progress.warn(Warned(message))
+
+    # The frontend
+
+    def solve(self, attributes: Mapping[str, str]) -> GatewayResult:
+        """What the attributes ask for. Raises RpcError."""
+        self.attributes = attributes
+        build: Build | None = None
+        try:
+            asked = wanted(attributes)
+            if asked.subrequest == subrequests.DESCRIBE:
+                return GatewayResult(metadata=subrequests.describe())
+            build = self._prepared(asked)
+            if asked.subrequest:
+                try:
+                    return GatewayResult(metadata=subrequests.answer(asked.subrequest, build))
+                finally:
+                    _close(build)
+            stages(parse(build.request.dockerfile, build.request.name))
+        except ArgosyError as error:
+            raise as_rpc_error(error, build) from None
+        identifier = new_id()
+        with self._lock:
+            self._builds[identifier] = build
+            if self._cancelled:
+                build.cancel()
+        return GatewayResult(Ref(identifier))
+
+    def run(self, build: Build, deliver: Deliver) -> Result:
+        """Raises RpcError."""
+        try:
+            return build.run(deliver)
+        except ArgosyError as error:
+            raise as_rpc_error(error, build, self._failed_step) from error
+
+    def evaluate(self, reference: str) -> None:
+        """Carry it out here and now, and export it later from the cache. Raises RpcError, NotFound."""
+        build = self.build_of(reference)
+        attributes = self.attributes
+        self.run(build, lambda *_: None)
+        again = self.solve(attributes)
+        assert again.ref is not None
+        with self._lock:
+            self._builds[reference] = self._builds.pop(again.ref.id)
+
+    def _prepared(self, asked: Wanted) -> Build:
+        session = self.session
+        assert session is not None
+        source = Source(session, self._trees, self._builder.digests, self.progress)
+        found: dict[str, Context] = {}
+        try:
+            text, excluded = self._definition(asked, source, found)
+            if "" not in found:
+                title = "[internal] load build context"
+                found[""] = source.directory(asked.main_name, "", title, excluded)
+            for name, place in asked.contexts.items():
+                if not place.startswith(_IMAGE):
+                    found[name] = self._named(name, place, source)
+        except BaseException:
+            for context in found.values():
+                context.close()
+            raise
+        for unknown in asked.unknown:
+            self.warn(f"{unknown} is not known to this engine and has no effect")
+        for name in asked.cache_imports:
+            step = self.progress.begin(f"importing cache manifest from {name}")
+            step.end(error="this engine uses its own cache only: leave --cache-from away")
+        agents = Agents(session)
+        self._agents.append(agents)
+        request = Request(
+            text,
+            asked.filename,
+            found,
+            {name: place for name, place in asked.contexts.items() if place.startswith(_IMAGE)},
+            asked.options,
+            pull=asked.pull,
+            secret=session.secret,
+            agent=agents.socket_of,
+            credentials_for=session.credentials,
+            store=self.store,
+            keep=self.keep,
+        )
+        build = self._builder.begin(request, lambda event: self._report(event, _OFFSET))
+        for context in found.values():
+            if isinstance(context, Received):
+                context.build = build
+        return build
+
+    def _definition(
+        self, asked: Wanted, source: Source, found: dict[str, Context]
+    ) -> tuple[bytes, ignore.Ignore | None]:
+        """The Dockerfile, and what is to be left out of the context."""
+        session, name = self.session, asked.filename
+        assert session is not None
+        excluded: ignore.Ignore | None = None
+        if asked.main:
+            with self.progress.begin(f"[internal] load remote build context {_shown(asked.main)}"):
+                main = found[""] = contexts.remote(asked.main, session, self._builder.intake)
+            if not asked.dockerfile_is_local:
+                main.ignore = read_ignore(main, name)
+        step = self.progress.begin(f"[internal] load build definition from {name}")
+        self.translation.source_vertex = step.number
+        with step:
+            if asked.main and not asked.dockerfile_is_local:
+                text = read_dockerfile(found[""], name)
+            else:
+                paths = [name, f"{name}{contexts.IGNORE}"]
+                if name.rpartition("/")[2] == "Dockerfile":
+                    paths.append(name.removesuffix("Dockerfile") + "dockerfile")
+                with source.files(asked.dockerfile_name, paths, step, "dockerfile") as files:
+                    text = _dockerfile(files, name)
+                    excluded = read_ignore(files, name)
+        self.translation.source = SourceInfo(name, text, "Dockerfile")
+        if not asked.main and excluded is None:
+            excluded = source.ignored(asked.main_name, "[internal]")
+        return text, excluded
+
+    def _named(self, name: str, place: str, source: Source) -> Context:
+        session = self.session
+        assert session is not None
+        kind, _, rest = place.partition(":")
+        title = f"[context {name}]"
+        if kind == "local":
+            excluded = source.ignored(rest, title)
+            return source.directory(rest, name, f"{title} load from client", excluded)
+        if kind not in ("http", "https", "git", "ssh") and not place.startswith("git@"):
+            raise contexts.refused(name, place)
+        with self.progress.begin(f"{title} {_shown(place)}"):
+            return contexts.remote(place, session, self._builder.intake)
+
+    def _report(self, event: Event, offset: int) -> None:
+        with self._lock:
+            # The builder stores the image; what clients are used to read of that, `Export` says.
+            if isinstance(event, Began) and offset and event.name == _STORING and not self._storing:
+                self._storing = event.number
+            if isinstance(event, Began | Ended) and offset and event.number == self._storing:
+                return
+            if isinstance(event, Ended) and event.error and event.error != "context canceled":
+                self._failed_step = self._failed_step or self.translation.digest(event.number + offset)
+            response = self.translation.respond(event, offset)
+        self.board.put(response)
+
+
+class Jobs:
+    """Thread-safe. Those that have ended are kept a while: their last events may not have been read."""
+
+    def __init__(self, builder: Builder, trees: Trees) -> None:
+        self._builder = builder
+        self._trees = trees
+        self._changed = threading.Condition()
+        self._jobs: OrderedDict[str, Job] = OrderedDict()
+        self._ended: OrderedDict[str, Job] = OrderedDict()
+
+    def begin(self, request: ControlSolveRequest, session: Session) -> Job:
+        """Raises Conflict."""
+        job = Job(request.ref, self._builder, self._trees)
+        job.session = session
+        job.attributes = request.frontend_attributes
+        with self._changed:
+            if not request.ref or request.ref in self._jobs:
+                raise Conflict(f"job ID {request.ref} exists")
+            self._jobs[request.ref] = job
+            self._changed.notify_all()
+        return job
+
+    def end(self, job: Job) -> None:
+        job.end()
+        with self._changed:
+            del self._jobs[job.ref]
+            self._ended[job.ref] = job
+            while len(self._ended) > _MOST_ENDED:
+                self._ended.popitem(last=False)
+
+    def get(self, ref: str) -> Job:
+        """It may be on its way. Raises NotFound."""
+        with self._changed:
+            self._changed.wait_for(lambda: ref in self._jobs or ref in self._ended, _PATIENCE)
+            job = self._jobs.get(ref) or self._ended.get(ref)
+        if job is None:
+            raise NotFound(f"no such job {ref}")
+        return job
+
+    def active(self) -> list[Job]:
+        with self._changed:
+            return list(self._jobs.values())
+
+    def cancel_all(self) -> None:
+        for job in self.active():
+            job.cancel()
+
+
+def _close(build: Build) -> None:
+    for context in build.request.contexts.values():
+        context.close()
+
+
+def _shown(url: str) -> str:
+    """Without a password that it may have."""
+    before, at, after = url.partition("@")
+    return f"{before.partition('//')[0]}//{after}" if at and "//" in before else url
+
+
+def _dockerfile(files: Context, name: str) -> bytes:
+    try:
+        return read_dockerfile(files, name)
+    except ArgosyError:
+        if name.rpartition("/")[2] == "Dockerfile":
+            with contextlib.suppress(ArgosyError):
+                return read_dockerfile(files, name.removesuffix("Dockerfile") + "dockerfile")
+        raise
