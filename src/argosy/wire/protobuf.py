@@ -25,7 +25,7 @@ class MalformedMessage(ValueError):
 
 
 class _Field(typing.NamedTuple):
-    """`take` reads a value of wire type `wire`. A `repeated` one is appended, a `mapped` one set by its key."""
+    """`take` reads a value of wire type `wire`: one of a list if `repeated`, of a map if `mapped`."""
 
     name: str
     key: bytes

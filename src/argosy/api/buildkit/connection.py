@@ -293,7 +293,6 @@ class Connection:
     def room(self, number: int) -> int:
         with self._usable():
             return min(self._h2.local_flow_control_window(number), self._h2.max_outbound_frame_size)
-        return 0
 
     def put(self, number: int, data: bytes) -> None:
         with self._usable():
@@ -301,7 +300,8 @@ class Connection:
             self._flush()
 
     def end(self, number: int) -> None:
-        with self._usable():
+        # A server may have answered and closed the stream before its client was done.
+        with contextlib.suppress(ProtocolError, OSError):
             self._h2.end_stream(number)
             self._flush()
 

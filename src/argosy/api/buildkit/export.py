@@ -78,15 +78,15 @@ class Export:
             _done(step, "exporting layers")
             _done(step, f"writing image {image.id}")
             for reference in references:
-                self._images.tag(image.id, reference.familiar_name, reference.tag)
+                self._images.tag(image.id, reference.familiar_name, reference.tag or "latest")
                 _done(step, f"naming to {reference}")
-        if references:
-            self.response["image.name"] = ",".join(str(reference) for reference in references)
+        self._name(references)
         if _true(attributes, "push"):
             for reference in references:
                 self._push(build, reference)
 
     def _push(self, build: Build, reference: Reference) -> None:
+        reference = reference.with_default_tag()
         with build.progress.begin(f"pushing {reference}") as step:
 
             def report(message: dict[str, Any]) -> None:
@@ -102,16 +102,19 @@ class Export:
                 progress=report,
             )
 
+    def _name(self, references: Sequence[Reference]) -> None:
+        if references:
+            self.response["image.name"] = ",".join(str(reference) for reference in references)
+
     # Something for the client
 
     def _archive(self, number: int, exporter: Exporter, image: ImageRecord, step: StepProgress) -> None:
         references = _references(exporter.attributes)
         self.response["containerimage.config.digest"] = image.id
         self.response["containerimage.digest"] = image.id
-        if references:
-            self.response["image.name"] = ",".join(str(reference) for reference in references)
+        self._name(references)
         target = _Target(self._call(number), step)
-        self._images.save_image(image, references, target.write)
+        self._images.save_image(image, [each.with_default_tag() for each in references], target.write)
         target.close()
 
     def _tree(
@@ -174,8 +177,9 @@ def _check(exporter: Exporter) -> None:
 
 
 def _references(attributes: Mapping[str, str]) -> list[Reference]:
+    """As they were given, maybe without a tag."""
     names = [name for name in attributes.get("name", "").split(",") if name]
-    return [parse_reference(name).with_default_tag() for name in names]
+    return [parse_reference(name) for name in names]
 
 
 def _true(attributes: Mapping[str, str], name: str) -> bool:

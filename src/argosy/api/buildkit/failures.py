@@ -1,4 +1,4 @@
-"""What went wrong, as BuildKit's clients understand it: with the Dockerfile's lines, the step, the exit code."""
+"""What went wrong, as BuildKit's clients understand it: with the Dockerfile's lines and the step."""
 
 import base64
 from typing import Any

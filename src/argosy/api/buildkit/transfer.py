@@ -89,6 +89,7 @@ class Receiver:
                     finished = True
                     self._settle()
                     self._send(Packet(type=FINISH))
+                    self._call.end()
                 self._count(self._bytes)
             if not finished:
                 raise Hostile("the transfer ended before its end")
