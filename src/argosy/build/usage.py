@@ -1,7 +1,7 @@
 """What building has left on the disk, and how to be rid of it.
 
-Entries are the layers of steps (`regular`) and the directories of RUN --mount=type=cache
-(`exec.cachemount`). An entry whose layer belongs to an image as well is `shared`: removing it frees nothing.
+Entries are the layers of steps (`regular`), the directories of RUN --mount=type=cache (`exec.cachemount`),
+and what others add. An entry whose layer belongs to an image as well is `shared`: removing it frees nothing.
 """
 
 import functools
@@ -57,21 +57,35 @@ class Usage:
         self._mounts = mounts
         self._images = images
         self._root = root
+        self._others: list[Callable[[], Iterable[Entry]]] = []
+
+    def add(self, entries: Callable[[], Iterable[Entry]]) -> None:
+        """There is more, in the hands of the caller."""
+        self._others.append(entries)
 
     def entries(self) -> list[Entry]:
-        return [*self._steps(), *self._directories()]
+        others = [entry for entries in self._others for entry in entries()]
+        return [*self._steps(), *self._directories(), *others]
 
     def prune(
         self, filters: Mapping[str, Sequence[str]], *, every: bool = True, limits: Limits = NO_LIMITS
     ) -> tuple[list[Entry], int]:
+        """As `prune_of`, by Docker's filters. Raises InvalidParameter."""
+        return self.prune_of(
+            lambda entries: chosen(entries, filters, time.time_ns()), every=every, limits=limits
+        )
+
+    def prune_of(
+        self, choose: Callable[[list[Entry]], list[Entry]], *, every: bool = True, limits: Limits = NO_LIMITS
+    ) -> tuple[list[Entry], int]:
         """The longest unused first, until little enough is left. Without `every`, what images have stays.
 
-        Returns what went, and the bytes that this gave back. Raises InvalidParameter.
+        Returns what went, and the bytes that this gave back. Raises what `choose` raises.
         """
         entries = sorted(self.entries(), key=lambda entry: entry.last_used)
         surplus = self._surplus(sum(entry.size for entry in entries if not entry.shared), limits)
         found = []
-        for entry in chosen(entries, filters, time.time_ns()):
+        for entry in choose(entries):
             if entry.in_use or (entry.shared and not every):
                 continue
             if surplus is not None and surplus <= 0:
@@ -81,7 +95,7 @@ class Usage:
             found.append(entry)
         for entry in found:
             entry.remove()
-        freed = sum(entry.size for entry in found if entry.kind == _MOUNT)
+        freed = sum(entry.size for entry in found if entry.kind != _STEP)
         if any(entry.kind == _STEP for entry in found):
             collected = self._images.collect()
             freed += collected.snapshot_bytes + collected.content_bytes

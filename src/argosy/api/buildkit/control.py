@@ -89,16 +89,12 @@ class Control:
         job = self._jobs.begin(request, session)
         job.exporters = exporters
         call.on_cancel(job.cancel)
-        failure: RpcError | None = None
         try:
             response = self._carried_out(job, request, export)
         except ArgosyError as error:
-            failure = error if isinstance(error, RpcError) else RpcError(UNKNOWN, str(error))
-            raise failure from None
+            raise (error if isinstance(error, RpcError) else RpcError(UNKNOWN, str(error))) from None
         finally:
             self._jobs.end(job)
-            if not request.internal:
-                self._history.remember(job, export.response, failure)
         call.send(protobuf.encode(messages.ControlSolveResponse(response)))
 
     def _carried_out(self, job: Job, request: messages.ControlSolveRequest, export: Export) -> dict[str, str]:

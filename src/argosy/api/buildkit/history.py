@@ -1,15 +1,13 @@
-"""Past builds, as `docker buildx history` lists them."""
+"""Past builds, as `docker buildx history` lists them: those that the builder remembers."""
 
 import threading
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
-import msgspec
-
-from argosy.api.buildkit.connection import Call, RpcError
+from argosy.api.buildkit.connection import CANCELLED, UNKNOWN, Call
 from argosy.api.buildkit.job import Job
 from argosy.api.buildkit.status import timestamp
-from argosy.build.cache import BuildCache
+from argosy.build.builder import Builder
+from argosy.build.past import KEPT, Past
 from argosy.errors import NotImplementedYet
 from argosy.spec.buildkit import (
     BuildHistoryEvent,
@@ -20,34 +18,25 @@ from argosy.spec.buildkit import (
 )
 
 _STARTED, _COMPLETE = 0, 1
-_KEEP = 50
+_FRONTEND = "dockerfile.v0"
+_NANOSECONDS = 1_000_000_000
 
 
 class History:
-    """Thread-safe."""
-
-    def __init__(self, cache: BuildCache) -> None:
-        self._cache = cache
-
-    def remember(self, job: Job, response: Mapping[str, str], error: RpcError | None) -> None:
-        record = _record(job)
-        record.completed = timestamp(time.time_ns())
-        record.exporter_response = dict(response)
-        if error is not None:
-            record.error = RpcStatus(error.code, error.message)
-        self._cache.remember(job.ref, job.started, record, _KEEP)
+    def __init__(self, builder: Builder) -> None:
+        self._builder = builder
 
     def events(
         self, request: BuildHistoryRequest, active: Sequence[Job], call: Call
     ) -> Iterator[BuildHistoryEvent]:
         """What goes on, then what has been; `call` ends it if the client wants to hear of more."""
-        wanted = [job for job in active if request.ref in ("", job.ref)]
-        for job in wanted:
-            yield BuildHistoryEvent(_STARTED, _record(job))
+        for job in active:
+            if request.ref in ("", job.ref):
+                yield BuildHistoryEvent(_STARTED, _active(job))
         if not request.active_only:
-            records = [record for record in self._all() if request.ref in ("", record.ref)]
-            for record in records[: request.limit or None]:
-                yield BuildHistoryEvent(_COMPLETE, record)
+            pasts = [past for past in self._builder.history() if request.ref in ("", past.id)]
+            for past in pasts[: request.limit or None]:
+                yield BuildHistoryEvent(_COMPLETE, _complete(past))
         if not request.early_exit:
             gone = threading.Event()
             call.on_cancel(gone.set)
@@ -58,35 +47,35 @@ class History:
         if request.delete or request.pinned:
             raise NotImplementedYet(
                 "records of builds cannot be removed or pinned",
-                hint=f"The engine keeps those of the last {_KEEP} builds.",
+                hint=f"The engine keeps those of the last {KEPT} builds.",
             )
 
-    def _all(self) -> list[BuildHistoryRecord]:
-        found = []
-        for each in self._cache.history(_decoded):
-            if isinstance(each, BuildHistoryRecord):
-                found.append(each)
-        return found
 
-
-def _record(job: Job) -> BuildHistoryRecord:
-    translation = job.translation
+def _active(job: Job) -> BuildHistoryRecord:
     return BuildHistoryRecord(
         ref=job.ref,
-        frontend="dockerfile.v0",
+        frontend=_FRONTEND,
         frontend_attributes=dict(job.attributes),
         exporters=list(job.exporters),
         created=timestamp(job.started),
-        cached_steps=translation.cached,
-        total_steps=translation.total,
-        completed_steps=translation.completed,
-        warnings=translation.warnings,
     )
 
 
-def _decoded(data: bytes) -> BuildHistoryRecord | None:
-    """None for a build that was asked for in another way."""
-    try:
-        return msgspec.json.decode(data, type=BuildHistoryRecord)
-    except msgspec.DecodeError:
-        return None
+def _complete(past: Past) -> BuildHistoryRecord:
+    error = None
+    if past.status != "completed":
+        code = CANCELLED if past.status == "canceled" else UNKNOWN
+        error = RpcStatus(code, past.error or "context canceled")
+    names = ",".join(past.tags)
+    return BuildHistoryRecord(
+        ref=past.id,
+        frontend=_FRONTEND,
+        frontend_attributes={"filename": past.name},
+        error=error,
+        created=timestamp(past.started),
+        completed=timestamp(past.started + int(past.seconds * _NANOSECONDS)),
+        exporter_response={"image.name": names} if names else {},
+        cached_steps=sum(step.cached for step in past.steps),
+        total_steps=len(past.steps),
+        completed_steps=sum(not step.error for step in past.steps),
+    )

@@ -188,10 +188,12 @@ class Job:
             secret=session.secret,
             agent=agents.socket_of,
             credentials_for=session.credentials,
+            place=f"{session.shared_key}\0{asked.filename}\0{asked.options.target}",
             store=self.store,
             keep=self.keep,
         )
         build = self._builder.begin(request, lambda event: self._report(event, _OFFSET))
+        build.past.id = self.ref
         for context in found.values():
             if isinstance(context, Received):
                 context.build = build

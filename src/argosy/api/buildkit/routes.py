@@ -3,6 +3,7 @@
 What speaks on them is loaded when the first one comes.
 """
 
+import os
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -10,11 +11,13 @@ from typing import TYPE_CHECKING
 from argosy.api.http import Request
 from argosy.api.router import Router
 from argosy.build.builder import Builder
+from argosy.build.usage import Entry
 from argosy.engine.core import Engine
 from argosy.errors import InvalidParameter
 
 if TYPE_CHECKING:
     from argosy.api.buildkit.service import Service
+    from argosy.api.buildkit.trees import Trees
 
 _SESSION = "x-docker-expose-session-uuid"
 
@@ -25,6 +28,8 @@ class BuildKit:
         self._builder = builder
         self._lock = threading.Lock()
         self._service: Service | None = None
+        self._kept: Trees | None = None
+        builder.usage.add(self._received)
 
     def route(self, router: Router) -> None:
         router.add("POST", "/grpc", self.grpc)
@@ -55,12 +60,26 @@ class BuildKit:
 
         threading.Thread(target=run, name="buildkit", daemon=True).start()
 
+    def _received(self) -> list[Entry]:
+        from argosy.api.buildkit.usage import received
+
+        with self._lock:
+            trees = self._trees()
+        return received(trees)
+
+    def _trees(self) -> "Trees":
+        from argosy.api.buildkit.trees import Trees
+
+        if self._kept is None:
+            self._kept = Trees(os.path.join(self._engine.settings.root, "build-trees"))
+        return self._kept
+
     def _loaded(self) -> "Service":
         with self._lock:
             if self._service is None:
                 from argosy.api.buildkit.service import Service
 
-                self._service = Service(self._engine.images, self._builder, self._engine.settings.root)
+                self._service = Service(self._engine.images, self._builder, self._trees())
             return self._service
 
 

@@ -1,6 +1,5 @@
 """The services at the engine's end: which call goes to which method, and what they share."""
 
-import os
 import socket
 import threading
 from collections.abc import Mapping, Sequence
@@ -25,12 +24,11 @@ _SERVING = 1
 class Service:
     """Thread-safe. One for the engine, made when the first client comes."""
 
-    def __init__(self, images: Images, builder: Builder, root: str) -> None:
+    def __init__(self, images: Images, builder: Builder, trees: Trees) -> None:
         self._sessions = Sessions()
-        trees = Trees(os.path.join(root, "build-trees"))
         self._jobs = Jobs(builder, trees)
-        history = History(builder.cache)
-        usage = Usage(builder, images, trees)
+        history = History(builder)
+        usage = Usage(builder.usage)
         control = Control(images, self._sessions, self._jobs, history, usage, self.tunnel)
         self._methods = {
             **control.methods(),
