@@ -22,6 +22,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "demo"))
 from base_images import archive_of, import_arguments
+from builds import Builds
 from images import CACHE, Images, registry, timed
 
 IMAGE = "busybox"
@@ -274,12 +275,30 @@ def _measure(engine: OwnEngine, peer: Side, directory: Path, only: str) -> None:
     with registry(directory) as address:
         images = Images(directory, address, peer, engine.side)
         _measure_images(images, sides, only)
+    _measure_builds(Builds(directory), sides, only)
     if only in "memory":
         kib = memory_for_each(engine)
         verdict = "reached" if kib <= 100 else "MISSED"
         print(
             f"{'memory for each running container, KiB PSS':44} {kib:9.1f} {'':9} {'':8} {100:7}  {verdict}"
         )
+
+
+def _measure_builds(builds: Builds, sides: tuple[Side, Side], only: str) -> None:
+    works: list[tuple[str, float, int, Callable[[Side], float]]] = [
+        ("build of 8 steps with 2,000 files, cold", 0.5, 3, builds.cold),
+        ("build of them, all cached", 0.25, 5, builds.cached),
+        ("build of them, one file changed", 0.4, 3, builds.one_changed),
+        ("build of 4 stages of sleep 2", 1.0, 1, builds.stages),
+        ("build of 50,000 files, all cached", 0.15, 3, builds.many_files),
+        ("build with a file of 1 GB", 0.5, 2, builds.large_file),
+    ]
+    measured = [each for each in works if only in each[0]]
+    for name, limit, repeats, work in measured:
+        compare(name, limit, repeats, sides, work)
+    if measured:
+        for side in sides:
+            builds.clean(side)
 
 
 def _measure_images(images: Images, sides: tuple[Side, Side], only: str) -> None:
