@@ -122,6 +122,7 @@ async def _serve(settings: Settings) -> None:
     await stopping.wait()
     log.info("argosyd is stopping; containers go on")
     await server.close()
+    builder.close()
     await engine.close()
 
 

@@ -317,7 +317,7 @@ def test_nothing_of_a_build_is_left(shared_engine: LocalEngine, context: Path) -
     failure(shared_engine, path)
     assert shared_engine.ok("ps", "-aq") == ""
     assert not list(shared_engine.directory.glob("run/**/build-*"))
-    assert not list(Path("/dev/shm").glob("argosy-step-*"))
+    assert not list(Path("/dev/shm").glob("argosy-build-*/*"))
     with open("/proc/self/mountinfo") as table:
         assert str(shared_engine.root) not in table.read()
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 from engine_fixture import LocalEngine
 
@@ -201,3 +202,37 @@ def test_when_engine_and_shim_are_killed_the_next_engine_ends_what_is_left(own_e
     own_engine.ok("start", "left")
     own_engine.remove_all()
     own_engine.assert_clean()
+
+
+def test_a_build_that_was_cut_off_leaves_nothing_and_goes_on_where_it_was(
+    own_engine: LocalEngine, tmp_path: Path
+) -> None:
+    (tmp_path / "secret").write_text("to be forgotten")
+    mounts = "--mount=type=secret,id=word --mount=type=bind,target=/context,rw"
+    (tmp_path / "Dockerfile").write_text(
+        f"FROM busybox\nRUN echo first > /first\nRUN {mounts} [ -e /context/go ] || sleep 4321\n"
+    )
+    words = ["build", "--progress", "plain", "--secret", f"id=word,src={tmp_path}/secret", str(tmp_path)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "argosy.cli.main", *words], env=own_engine.environment, stderr=subprocess.PIPE
+    )
+    deadline = time.monotonic() + 20
+    while not _steps_running() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    own_engine.kill()
+    assert b"the engine" in process.communicate()[1]
+    assert process.returncode == 1
+    own_engine.start()
+    assert not _steps_running()
+    assert not list(Path("/dev/shm").glob("argosy-build-*/*"))
+    assert not list(own_engine.root.glob("snapshots/active/*"))
+    own_engine.assert_clean()
+    (tmp_path / "go").touch()
+    answer = own_engine.argosy(*words)
+    assert answer.code == 0, answer.stderr
+    assert "RUN echo first > /first\n#2 CACHED" in answer.stderr
+    own_engine.assert_clean()
+
+
+def _steps_running() -> bool:
+    return subprocess.run(["pgrep", "-fx", "sleep 4321"], capture_output=True, check=False).returncode == 0

@@ -6,8 +6,10 @@ One `Builder` serves all builds of an engine. A build works in the calling threa
 """
 
 import contextlib
+import hashlib
 import os
 import re
+import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -42,6 +44,7 @@ from argosy.image.reference import as_image_id
 from argosy.image.rootview import RootView
 
 _IMAGE = "docker-image://"
+_MEMORY = "/dev/shm"
 _EPOCH = "SOURCE_DATE_EPOCH"
 _NANOSECONDS = 1_000_000_000
 
@@ -97,6 +100,7 @@ class Builder:
         self.mounts.clean()
         self.digests = FileDigests()
         self.selections = Selections()
+        self.scratch = _scratch(root)
         self.intake = Intake(os.path.join(root, "build-contexts"), self.digests)
         self.usage = Usage(self.cache, self.mounts, images, root)
         self._worker = worker
@@ -108,6 +112,9 @@ class Builder:
         build = Build(self, self._images, self._worker, self._in_flight, request, Progress(recorder))
         build.recorder = recorder
         return build
+
+    def close(self) -> None:
+        shutil.rmtree(self.scratch, ignore_errors=True)
 
     def history(self) -> list[Past]:
         """The newest first."""
@@ -205,6 +212,7 @@ class Build:
                     lease=lease,
                     digests=self._builder.digests,
                     selections=self._builder.selections,
+                    scratch=self._builder.scratch,
                     contexts=request.contexts,
                     secret=request.secret,
                     agent=request.agent,
@@ -338,6 +346,16 @@ class Build:
                 credentials=self.request.credentials_for(reference.domain),
                 progress=step.count_transfer,
             )
+
+
+def _scratch(root: str) -> str:
+    """In memory. What an engine of the same root that was killed has left in it is removed."""
+    parent = _MEMORY if os.path.isdir(_MEMORY) else root
+    path = os.path.join(parent, f"argosy-build-{hashlib.sha256(root.encode()).hexdigest()[:16]}")
+    shutil.rmtree(path, ignore_errors=True)
+    # Another's directory of that name would be in others' hands.
+    os.mkdir(path, 0o700)
+    return path
 
 
 def _shown(text: str) -> str:

@@ -20,7 +20,6 @@ from argosy.image.platforms import host_platform, parse_platform
 from argosy.spec.build_step import BuildStep, StepMount
 
 Diff = tuple[str, ...]
-_MEMORY = "/dev/shm"
 _BINFMT = "/proc/sys/fs/binfmt_misc"
 _EMULATORS = {"arm64": "aarch64", "amd64": "x86_64", "386": "i386"}
 _SIGNALS = 128
@@ -68,7 +67,7 @@ class RunOperation:
         _check_platform(vertex.platform)
         identifier = f"build-{os.urandom(16).hex()}"
         with ExitStack() as stack:
-            scratch = stack.enter_context(_scratch())
+            scratch = stack.enter_context(tempfile.TemporaryDirectory(dir=tools.scratch))
             environment = [*vertex.environment, *vertex.hidden_environment]
             mounts: list[StepMount] = []
             for number, each in enumerate(vertex.attachments):
@@ -192,18 +191,6 @@ class RunOperation:
         if not any(item.startswith("SSH_AUTH_SOCK=") for item in environment):
             environment.append(f"SSH_AUTH_SOCK={each.target}")
         return [StepMount("bind", each.target, socket)]
-
-
-class _scratch:
-    """A directory in memory, for what must not come to a disk."""
-
-    def __enter__(self) -> str:
-        parent = _MEMORY if os.path.isdir(_MEMORY) else None
-        self._path = tempfile.mkdtemp(prefix="argosy-step-", dir=parent)
-        return self._path
-
-    def __exit__(self, *_: object) -> None:
-        shutil.rmtree(self._path, ignore_errors=True)
 
 
 def _write(path: str, data: bytes, mode: int, owner: tuple[int, int]) -> None:

@@ -22,8 +22,9 @@ class Cancelled(ArgosyError):
 
 @dataclass(slots=True)
 class Tools:
-    """`secret` knows the values of secrets, None for one that was not given; `agent` the paths of SSH
-    agents' sockets on this machine. `now`, and `latest` for SOURCE_DATE_EPOCH, in Unix nanoseconds."""
+    """`scratch` is a directory in memory, for what must not come to a disk. `secret` knows the values of
+    secrets, None for one that was not given; `agent` the paths of SSH agents' sockets on this machine. `now`,
+    and `latest` for SOURCE_DATE_EPOCH, in Unix nanoseconds."""
 
     assembler: Assembler
     cache: BuildCache
@@ -32,6 +33,7 @@ class Tools:
     lease: Lease
     digests: FileDigests
     selections: Selections
+    scratch: str
     contexts: Mapping[str, Context]
     secret: Callable[[str], bytes | None]
     agent: Callable[[str], str | None]
