@@ -18,6 +18,7 @@ from argosy.errors import InvalidParameter
 from argosy.spec.docker_container import ContainerConfig, FilesystemChange, PathStat
 
 _TAR = "application/x-tar"
+_STREAM = "application/octet-stream"
 _STAT = "X-Docker-Container-Path-Stat"
 
 
@@ -43,7 +44,7 @@ class Filesystem:
 
     async def read(self, request: Request) -> None:
         container, path = self._find(request), _path(request)
-        output = _Output(self._engine, request)
+        output = _Output(self._engine, request, _TAR)
 
         def begin(found: PathStat) -> archive.Write:
             return output.begin([(_STAT, _encoded(found))]).write
@@ -67,7 +68,7 @@ class Filesystem:
 
     async def export(self, request: Request) -> None:
         container = self._find(request)
-        with contextlib.closing(_Output(self._engine, request)) as output:
+        with contextlib.closing(_Output(self._engine, request, _STREAM)) as output:
             await archive.export(self._engine, container, lambda: output.begin([]).write)
 
     async def changes(self, request: Request) -> Response:
@@ -96,13 +97,14 @@ class Filesystem:
 class _Output:
     """A tar on its way out, whose headers go when there is something to send; for one thread."""
 
-    def __init__(self, engine: Engine, request: Request) -> None:
+    def __init__(self, engine: Engine, request: Request, content_type: str) -> None:
+        self._content_type = content_type
         self._loop = engine.loop
         self._request = request
         self._sink: BodySink | None = None
 
     def begin(self, headers: list[tuple[str, str]]) -> BodySink:
-        coroutine: Any = self._request.sink(_TAR, headers)
+        coroutine: Any = self._request.sink(self._content_type, headers)
         self._sink = asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
         return self._sink
 

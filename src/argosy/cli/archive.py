@@ -17,17 +17,20 @@ if TYPE_CHECKING:
 _SIZE = 1 << 20
 
 
-def check_output(path: str) -> None:
-    """Before anything is asked of the engine: a terminal is no place for an archive."""
+def check_output(path: str, purpose: str) -> None:
+    """Before anything is asked of the engine: a terminal is no place for an archive. Raises Failure."""
     if not path:
         if sys.stdout.isatty():
             raise Failure("cowardly refusing to save to a terminal. Use the -o flag or redirect")
         return
     folder = os.path.dirname(path) or "."
-    if not os.path.isdir(folder):
-        raise Failure(f'invalid output path: directory "{folder}" does not exist')
+    try:
+        os.stat(os.path.join(folder, "."))
+    except OSError as error:
+        reason = (error.strerror or "").lower()
+        raise Failure(f"failed to {purpose}: invalid output path: stat {folder}: {reason}") from None
     if os.path.isdir(path):
-        raise Failure(f'invalid output path: "{path}" must be a regular file')
+        raise Failure(f"failed to {purpose}: cannot write to a directory")
 
 
 def write_output(path: str, pieces: Iterable[bytes]) -> None:
@@ -62,6 +65,8 @@ def read_input(path: str) -> Upload | Iterator[bytes]:
     except OSError as error:
         raise Failure(f"open {path}: {(error.strerror or '').lower()}") from None
     status = os.fstat(descriptor)
+    if stat.S_ISDIR(status.st_mode):
+        raise Failure(f"read {path}: is a directory")
     if stat.S_ISREG(status.st_mode):
         return Upload(descriptor, status.st_size)
     return _pieces(os.fdopen(descriptor, "rb"))

@@ -1,21 +1,21 @@
 """`cp`: an archive of one path, unpacked under the name that the destination asks for.
 
 The rules are those of `cp -a`: a directory that exists takes the source into itself, `SRC/.` stands for the
-content of SRC, and a destination that ends with a slash must be a directory.
+content of SRC, and a destination that ends with a slash must be a directory. A path on this side that ends
+with a slash is followed if it is a symbolic link.
 """
 
 from __future__ import annotations
 
 import base64
-import io
-import json
 import os
+import stat
 import sys
-import tarfile
 
 from argosy.cli.failure import Failure
 from argosy.client.docker import quote
 from argosy.client.errors import APIError
+from argosy.client.transport import READ_SIZE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,104 +23,178 @@ if TYPE_CHECKING:
 
     from argosy.client.docker import Client, Document
 
+# Go's io/fs.FileMode.
 _DIRECTORY = 1 << 31
 _LINK = 1 << 27
+_DEVICE = 1 << 26
 _STAT = "x-docker-container-path-stat"
+
+
+class _Target:
+    def __init__(self, path: str, *, exists: bool = False, is_directory: bool = False) -> None:
+        self.path = path
+        self.exists = exists
+        self.is_directory = is_directory
+
+    def place(self, source_is_directory: bool) -> tuple[str, str]:
+        """Where to unpack, and what the source is called there: as it is if empty. Raises Failure."""
+        if self.is_directory:
+            return self.path, ""
+        if self.exists and source_is_directory:
+            raise Failure("cannot copy directory")
+        if not self.exists and not source_is_directory and (not self.path or _asks_for_directory(self.path)):
+            raise Failure("no such directory")
+        return os.path.split(_cleaned(self.path))
 
 
 def from_container(client: Client, container: str, path: str, target: str, *, follow: bool) -> int:
     """Bytes copied."""
+    place = None if target == "-" else _local_target(target)
+    name = ""
     if follow:
-        found = stat(client, container, path)
-        if found is not None and found["mode"] & _LINK and found.get("linkTarget"):
-            path = os.path.join(os.path.dirname(path), found["linkTarget"])
+        found = status(client, container, path)
+        if found is not None and found["mode"] & _LINK:
+            followed = os.path.join(os.path.dirname(_cleaned(path)), found["linkTarget"])
+            name = os.path.basename(path)
+            path = followed
     response = client.call("GET", f"/containers/{quote(container)}/archive", {"path": path})
-    if target == "-":
-        if sys.stdout.isatty():
-            raise Failure("cowardly refusing to write an archive to a terminal")
-        from argosy.client.stdstream import write_all
+    if place is None:
+        return _to_stdout(response.pieces())
+    from argosy.image.tree_unpack import unpack
 
-        size = 0
-        for piece in response.pieces():
-            size += len(piece)
-            write_all(1, [memoryview(piece)])
-        return size
-    information = _decode(response.headers.get(_STAT, ""))
-    is_directory = bool(information.get("mode", 0) & _DIRECTORY)
-    name = _destination(target, information.get("name", ""), is_directory, contents=path.endswith("/."))
-    stream = _Reader(response.pieces())
-    with tarfile.open(fileobj=stream, mode="r|") as archive:
-        _extract(archive, name)
-    return stream.size
+    is_directory = bool(_decoded(response.headers.get(_STAT, "")).get("mode", 0) & _DIRECTORY)
+    folder, asked = place.place(is_directory)
+    source = _Source(response.pieces())
+    root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        # As Docker: everything belongs to whoever copies it.
+        owner = os.geteuid(), os.getegid()
+        named = os.fsencode(asked or name)
+        unpack(root, "", source, keep_kinds=True, owner=owner, name=named, called=folder)
+    finally:
+        os.close(root)
+    return source.size
 
 
-def _destination(target: str, source_name: str, is_directory: bool, *, contents: bool) -> str:
-    """The path that the archive's first entry becomes."""
-    if os.path.isdir(target):
-        return target if contents else os.path.join(target, source_name)
-    if is_directory and os.path.exists(target):
-        raise Failure("cannot copy directory")
-    if not is_directory and target.endswith("/"):
-        raise Failure("destination directory must exist")
-    parent = os.path.dirname(target.rstrip("/")) or "."
-    if not os.path.isdir(parent):
+def _to_stdout(pieces: Iterator[bytes]) -> int:
+    if sys.stdout.isatty():
+        raise Failure("cowardly refusing to write an archive to a terminal")
+    from argosy.client.stdstream import write_all
+
+    size = 0
+    for piece in pieces:
+        size += len(piece)
+        write_all(1, [memoryview(piece)])
+    return size
+
+
+def _local_target(path: str) -> _Target:
+    absolute = _absolute(path)
+    parent = os.path.dirname(os.path.normpath(absolute))
+    if not os.path.exists(parent):
         raise Failure(f'invalid output path: directory "{parent}" does not exist')
-    return target.rstrip("/")
-
-
-def _extract(archive: tarfile.TarFile, name: str) -> None:
-    """Every entry below the first one's name, which becomes `name`; nothing may lead out of it."""
-    folder, base = os.path.split(name)
-    first: str | None = None
-    for entry in archive:
-        path = entry.name.strip("/")
-        first = path.partition("/")[0] if first is None else first
-        rest = path.partition("/")[2]
-        entry.name = os.path.join(base or ".", rest) if rest else base or "."
-        if entry.islnk():
-            entry.linkname = os.path.join(base, entry.linkname.strip("/").partition("/")[2])
-        archive.extract(entry, folder or ".", filter=_contained, set_attrs=True)
-
-
-def _contained(entry: tarfile.TarInfo, folder: str) -> tarfile.TarInfo:
-    # Symbolic links are copied as they are, absolute ones too; following one out of the tree is refused.
-    if not entry.issym():
-        entry = tarfile.tar_filter(entry, folder)
-    return entry
+    real = os.path.realpath(absolute)
+    try:
+        mode = os.stat(absolute).st_mode
+    except FileNotFoundError:
+        parent = os.path.dirname(real)
+        if not os.path.exists(parent):
+            raise Failure(f"stat {parent}: no such file or directory") from None
+        return _Target(real + "/" if _asks_for_directory(absolute) else real)
+    except OSError as error:
+        raise Failure(f"stat {absolute}: {_reason(error)}") from None
+    if stat.S_ISBLK(mode) or stat.S_ISCHR(mode):
+        raise Failure(
+            f'invalid output path: "{absolute}" must be a directory or a regular file: got a device'
+        )
+    return _Target(real, exists=True, is_directory=stat.S_ISDIR(mode))
 
 
 def to_container(
     client: Client, source: str, container: str, path: str, *, follow: bool, keep_owner: bool
 ) -> int:
     """Bytes copied."""
-    query = {"path": path, "noOverwriteDirNonDir": "true", "copyUIDGID": keep_owner}
+    target = _container_target(client, container, path)
+    query: dict[str, object] = {"noOverwriteDirNonDir": "true", "copyUIDGID": keep_owner}
     if source == "-":
-        found = stat(client, container, path)
-        if found is not None and not found["mode"] & _DIRECTORY:
+        if not target.is_directory:
             raise Failure(f'destination "{container}:{path}" must be a directory')
         from argosy.cli.archive import read_stdin
 
-        return _put(client, container, query, read_stdin())
-    if not os.path.lexists(source):
-        raise Failure(f"lstat {os.path.abspath(source)}: no such file or directory")
-    real = os.path.realpath(source) if follow else source
-    is_directory = os.path.isdir(real) and not (os.path.islink(real.rstrip("/")) and not real.endswith("/"))
-    found = stat(client, container, path)
-    if found is not None and found["mode"] & _LINK and found.get("linkTarget"):
-        path = os.path.join(os.path.dirname(path), found["linkTarget"])
-        found = stat(client, container, path)
-    into = found is not None and bool(found["mode"] & _DIRECTORY)
-    if into:
-        contents = source.endswith("/.") or source == "."
-        query["path"], name = path, "." if contents else os.path.basename(os.path.abspath(source))
-    else:
-        if found is None and path.endswith("/") and not is_directory:
-            raise Failure(f"no such directory: {container}:{path}")
-        if found is not None and is_directory:
-            raise Failure("cannot copy directory")
-        query["path"] = os.path.dirname(path.rstrip("/")) or "/"
-        name = os.path.basename(path.rstrip("/"))
-    return _put(client, container, query, _pack(real, name))
+        return _put(client, container, {**query, "path": target.path}, read_stdin())
+    real, name = _local_source(source, follow)
+    folder, asked = target.place(stat.S_ISDIR(os.lstat(real).st_mode))
+    return _put(client, container, {**query, "path": folder}, _packed(real, asked or name))
+
+
+def _container_target(client: Client, container: str, path: str) -> _Target:
+    found = status(client, container, path) if path else None
+    target = path
+    if found is not None and found["mode"] & _LINK:
+        target = os.path.join(os.path.dirname(_cleaned(path)), found["linkTarget"])
+        found = status(client, container, target)
+    if found is None:
+        return _Target(target)
+    if found["mode"] & _DEVICE:
+        raise Failure(f'destination "{container}:{path}" must be a directory or a regular file: got a device')
+    return _Target(target, exists=True, is_directory=bool(found["mode"] & _DIRECTORY))
+
+
+def _local_source(path: str, follow: bool) -> tuple[str, str]:
+    """The path that is read, which ends with a slash or a dot for a directory itself, and its name."""
+    absolute = _absolute(path)
+    folder, last = os.path.split(absolute)
+    try:
+        if follow:
+            real = os.path.realpath(absolute, strict=True)
+            real += "/." if last == "." else ""
+        else:
+            real = os.path.join(os.path.realpath(folder, strict=True), last)
+        os.lstat(real)
+    except NotADirectoryError:
+        raise Failure("not a directory") from None
+    except OSError as error:
+        raise Failure(f"lstat {error.filename}: {_reason(error)}") from None
+    return real, last or os.path.basename(folder) or "."
+
+
+def _packed(path: str, name: str) -> Iterator[bytes]:
+    """A tar of what is at the path, written by a thread while it is sent. Raises OSError."""
+    import threading
+
+    from argosy.image.tree_tar import TreeTar
+
+    reader, writer = os.pipe()
+    failures: list[OSError] = []
+
+    def write() -> None:
+        try:
+            with open(writer, "wb", buffering=0) as output:
+                archive = TreeTar(lambda data: _write_all(output.fileno(), data))
+                archive.path(os.fsencode(path), os.fsencode(name))
+                archive.finish()
+        except BrokenPipeError:
+            # The engine has refused it: its answer says why.
+            pass
+        except OSError as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        while data := os.read(reader, READ_SIZE):
+            yield data
+    finally:
+        os.close(reader)
+        thread.join()
+    if failures:
+        raise failures[0]
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
 
 
 def _put(client: Client, container: str, query: dict[str, object], pieces: Iterator[bytes]) -> int:
@@ -137,30 +211,7 @@ def _put(client: Client, container: str, query: dict[str, object], pieces: Itera
     return size
 
 
-def _pack(path: str, name: str) -> Iterator[bytes]:
-    """A tar archive of the path, an entry at a time."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w|", format=tarfile.PAX_FORMAT) as archive:
-        pending = [(path.rstrip("/") or "/", name)]
-        while pending:
-            real, shown = pending.pop()
-            archive.add(real, shown, recursive=False)
-            yield _taken(buffer)
-            if os.path.isdir(real) and not (os.path.islink(real) and real != path):
-                pending += [
-                    (os.path.join(real, item), os.path.join(shown, item)) for item in os.listdir(real)
-                ]
-    yield _taken(buffer)
-
-
-def _taken(buffer: io.BytesIO) -> bytes:
-    data = buffer.getvalue()
-    buffer.seek(0)
-    buffer.truncate()
-    return data
-
-
-def stat(client: Client, container: str, path: str) -> Document | None:
+def status(client: Client, container: str, path: str) -> Document | None:
     """What a path in the container is, or None where there is nothing."""
     try:
         response = client.call("HEAD", f"/containers/{quote(container)}/archive", {"path": path})
@@ -170,37 +221,49 @@ def stat(client: Client, container: str, path: str) -> Document | None:
         # Whatever else is wrong, the copy itself says better: an answer to HEAD has no message.
         return None
     response.read()
-    return _decode(response.headers.get(_STAT, ""))
+    return _decoded(response.headers.get(_STAT, ""))
 
 
-def _decode(header: str) -> Document:
-    document: Document = json.loads(base64.b64decode(header)) if header else {}
+def _decoded(header: str) -> Document:
+    from argosy.client import fastjson
+
+    document: Document = fastjson.loads(base64.b64decode(header)) if header else {}
     return document
 
 
-class _Reader(io.RawIOBase):
-    """The pieces of a body as a file, for `tarfile`'s streaming mode."""
+def _absolute(path: str) -> str:
+    """Cleaned, but a slash or a dot at the end stays."""
+    absolute = os.path.abspath(path)
+    if path == "." or path.endswith("/."):
+        return os.path.join(absolute, ".")
+    return os.path.join(absolute, "") if path.endswith("/") else absolute
+
+
+def _cleaned(path: str) -> str:
+    """Without a slash at the end; a dot stays."""
+    cleaned = os.path.normpath(path)
+    return os.path.join(cleaned, ".") if path == "." or path.endswith("/.") else cleaned
+
+
+def _asks_for_directory(path: str) -> bool:
+    return path.endswith(("/", "/.")) or path == "."
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or "").lower()
+
+
+class _Source:
+    """The pieces of a body as `unpack` reads them."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
-        super().__init__()
         self._pieces = pieces
         self._rest = b""
         self.size = 0
 
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        parts = [self._rest]
-        have = len(self._rest)
-        while size < 0 or have < size:
-            piece = next(self._pieces, b"")
-            if not piece:
-                break
-            parts.append(piece)
-            have += len(piece)
-        data = b"".join(parts)
-        cut = len(data) if size < 0 else size
-        data, self._rest = data[:cut], data[cut:]
+    def read(self, size: int, /) -> bytes:
+        data = self._rest or next(self._pieces, b"")
+        self._rest = data[size:]
+        data = data[:size]
         self.size += len(data)
         return data

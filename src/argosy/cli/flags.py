@@ -236,10 +236,10 @@ def check_arguments(command: Command, path: str, words: list[str]) -> None:
         wanted, hint = f"at least {fewest}", "See"
     elif fewest == most:
         wanted, hint = str(fewest), "Run"
-    elif len(words) < fewest:
-        wanted, hint = f"at least {fewest}", "See"
+    elif fewest:
+        wanted, hint = f"at least {fewest} and at most {most}", "Run"
     else:
         wanted, hint = f"at most {most}", "Run"
-    count = fewest if len(words) < fewest else most
+    count = fewest if most is None else most
     plural = "" if count == 1 else "s"
     raise UsageError(f"argosy: '{path}' requires {wanted} argument{plural}", code=1, hint=hint)

@@ -42,7 +42,8 @@ def pages() -> Iterator[tuple[str, str]]:
 
 
 def _command_page(path: str, command: Command) -> str:
-    lines = [*_head(path, command.summary), ".SH SYNOPSIS", f".B {_text(path)}", _text(command.usage)]
+    usage = _text(command.usage.expandtabs())
+    lines = [*_head(path, command.summary), ".SH SYNOPSIS", f".B {_text(path)}", usage]
     lines += [".SH DESCRIPTION", _text(command.summary) + "."]
     if command.notes:
         lines += [".PP", ".nf", *[_text(line) for line in command.notes.strip("\n").splitlines()], ".fi"]

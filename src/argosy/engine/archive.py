@@ -4,6 +4,7 @@ A path's directory is resolved with the container's root as its root; what its l
 as it is, a symbolic link too, unless it ends with a slash (moby `container.ResolvePath`).
 """
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from argosy.engine.container import Container
 from argosy.engine.core import Engine
 from argosy.engine.root_view import in_root
 from argosy.errors import ArgosyError, InvalidParameter, NotFound
+from argosy.image.decompress import open_decompressed
 from argosy.image.tar import Source
 from argosy.image.tree_tar import DIRECTORY, TreeTar
 from argosy.image.tree_unpack import unpack
@@ -92,7 +94,10 @@ async def write_path(
     keep_kinds: bool,
     as_user: bool,
 ) -> None:
-    """`as_user`: what is written belongs to the container's user. Raises as above."""
+    """`source`: a tar, which may be compressed. `as_user`: it is to belong to the container's user.
+
+    Raises as above.
+    """
 
     def work(root: int) -> None:
         with _found(root, path, called) as place:
@@ -100,7 +105,8 @@ async def write_path(
         _require_directory(root, resolved, path, called)
         _require_writable(container, resolved)
         owner = _owner(root, container) if as_user else None
-        unpack(root, resolved, source, keep_kinds=keep_kinds, owner=owner)
+        archive = open_decompressed(source)
+        unpack(root, resolved, archive, keep_kinds=keep_kinds, owner=owner)
 
     await in_root(engine, container, work)
 
@@ -140,6 +146,10 @@ def _found(root: int, path: str, called: str) -> Iterator[_Place]:
         raise _missing(path, called) from None
     except NotADirectoryError:
         raise ArgosyError(f"lstat {absolute}: not a directory") from None
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise ArgosyError(f"lstat {absolute}: too many levels of symbolic links") from None
 
 
 def _absolute(path: str) -> str:
@@ -193,7 +203,8 @@ def _owner(root: int, container: Container) -> tuple[int, int] | None:
     try:
         found = users.resolve(user, _lines(root, "/etc/passwd"), _lines(root, "/etc/group"), [])
     except users.UserError as error:
-        raise InvalidParameter(str(error)) from None
+        reason = str(error).rpartition(": ")[2]
+        raise InvalidParameter(f'failed to look up user "{user}" in container: {reason}') from None
     return found.uid, found.gid
 
 

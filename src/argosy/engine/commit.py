@@ -10,7 +10,7 @@ from argosy.engine.container import Container
 from argosy.engine.core import Engine
 from argosy.engine.lifecycle import Status
 from argosy.engine.root_view import in_base
-from argosy.engine.stop import pause, unpause
+from argosy.engine.stop import parse_signal, pause, unpause
 from argosy.errors import ArgosyError, Conflict, NotFound
 from argosy.image import ImageRecord, parse_reference
 from argosy.image.changes import apply_changes
@@ -47,13 +47,22 @@ async def commit(
         reference = reference.with_tag(tag)
     if container.status == Status.REMOVING:
         raise Conflict(f"You cannot commit container {container.id} which is being removed")
-    config = apply_changes(_image_config(given, container.spec.config), instructions or [])
+    own = container.spec.config
+    config = apply_changes(_image_config(given, own), instructions or [])
+    if not config.entrypoint:
+        config = msgspec.structs.replace(
+            config,
+            entrypoint=_words(own.entrypoint) or None,
+            cmd=config.cmd or _words(own.cmd) or None,
+        )
+    if config.stop_signal:
+        parse_signal(config.stop_signal)
     new = NewImage(
         config=config,
         parent=_parent(engine, container),
         author=author,
         comment=comment,
-        created_by=" ".join([*_words(container.spec.config.cmd)]),
+        created_by=" ".join(_words(own.cmd)),
     )
 
     def work() -> ImageRecord:

@@ -41,8 +41,9 @@ async def once(engine: Engine, container: Container, *, compared: bool) -> Conta
 
 
 async def follow(engine: Engine, container: Container) -> AsyncIterator[ContainerStats]:
-    """One each second, until the container is removed."""
+    """One at once and one each second, until the container is removed."""
     previous = await _sample(engine, container)
+    yield previous
     while engine.containers.get(container.id) is container:
         await asyncio.sleep(_INTERVAL)
         current = await _sample(engine, container)

@@ -34,7 +34,7 @@ def apply_changes(config: ImageConfig, changes: Sequence[str]) -> ImageConfig:
                 continue
             handler = _HANDLERS.get(name)
             if handler is None:
-                raise InvalidParameter(f"{name} is not a valid change command")
+                raise InvalidParameter(f"{name.upper()} is not a valid change command")
             config = handler(config, rest)
             if name == "entrypoint" and not command_set:
                 # What the image ran by default was meant for another entry point.
@@ -176,10 +176,10 @@ def _list(text: str) -> list[str] | None:
 def _ports(word: str) -> list[str]:
     match = _PORT.match(word)
     if match is None:
-        raise InvalidParameter(f"invalid containerPort: {word}")
+        raise InvalidParameter(f"Invalid containerPort: {word}")
     first, last = int(match[1]), int(match[2] or match[1])
     if not 0 < first <= last <= _LAST_PORT:
-        raise InvalidParameter(f"invalid containerPort: {word}")
+        raise InvalidParameter(f"Invalid containerPort: {word}")
     protocol = (match[3] or "tcp").lower()
     return [f"{port}/{protocol}" for port in range(first, last + 1)]
 

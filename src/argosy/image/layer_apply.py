@@ -100,10 +100,11 @@ class Applier:
             except (OSError, ValueError, OverflowError) as error:
                 if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
                     raise
+                reason = (error.strerror or "").lower() if isinstance(error, OSError) else str(error)
                 shown = os.fsdecode(entry.name)
-                raise InvalidParameter(f"{self._failure} {shown!r}: {error}") from error
+                raise InvalidParameter(f"{self._failure} {shown!r}: {reason}") from error
         reader.stream.drain()
-        self._finish_directories()
+        self.finish_directories()
 
     def _apply(self, entry: Entry, reader: TarReader) -> None:
         path = clean(entry.name)
@@ -278,7 +279,7 @@ class Applier:
                 os.close(descriptor)
         self._open = {b"": self._root}
 
-    def _finish_directories(self) -> None:
+    def finish_directories(self) -> None:
         for path in self._opaque:
             with _opened(self._root, path) as descriptor:
                 os.setxattr(descriptor, self._opaque_attribute, b"y")

@@ -42,6 +42,21 @@ class TreeTar:
         self._flush()
         self._write(tarwrite.END)
 
+    def path(self, path: bytes, name: bytes) -> None:
+        """What is at a path of this machine, as `name`; where it ends with a slash or a dot, the directory.
+
+        Raises OSError.
+        """
+        folder, last = os.path.split(path)
+        descriptor = os.open(folder or b".", DIRECTORY & ~os.O_NOFOLLOW)
+        try:
+            if last in (b"", b"."):
+                self.directory(descriptor, name + b"/")
+            else:
+                self.entry(descriptor, last, name)
+        finally:
+            os.close(descriptor)
+
     def contents(self, descriptor: int, prefix: bytes) -> None:
         """What is in the directory; `prefix` leads each name and ends with a slash, or is empty."""
         for name in sorted(os.fsencode(name) for name in os.listdir(descriptor)):

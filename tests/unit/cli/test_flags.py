@@ -136,7 +136,7 @@ def test_help_may_stand_anywhere(word: str) -> None:
         ((1, 1), 2, "argosy: 'argosy x' requires 1 argument"),
         ((2, 2), 1, "argosy: 'argosy x' requires 2 arguments"),
         ((0, 1), 2, "argosy: 'argosy x' requires at most 1 argument"),
-        ((1, 2), 0, "argosy: 'argosy x' requires at least 1 argument"),
+        ((1, 2), 0, "argosy: 'argosy x' requires at least 1 and at most 2 arguments"),
     ],
 )
 def test_counts_arguments(arguments: tuple[int, int | None], given: int, text: str) -> None:

@@ -52,11 +52,11 @@ def test_the_rest() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("RUN true", "run is not a valid change command"),
+        ("RUN true", "RUN is not a valid change command"),
         ("ENV A", "ENV must have two arguments"),
         ("ENV A=1 B", "Syntax error - can't find = in"),
-        ("EXPOSE x", "invalid containerPort: x"),
-        ("EXPOSE 70000", "invalid containerPort: 70000"),
+        ("EXPOSE x", "Invalid containerPort: x"),
+        ("EXPOSE 70000", "Invalid containerPort: 70000"),
         ('LABEL a="b', "looking for matching double-quote"),
         ("ONBUILD FROM x", "FROM isn't allowed as an ONBUILD trigger"),
         ("HEALTHCHECK sometimes", "Unknown type"),

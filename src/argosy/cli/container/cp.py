@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from argosy.cli.flags import Options
 
 COMMAND = Command(
-    "[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n        argosy cp [OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH",
+    "[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n\targosy cp [OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH",
     "Copy files between a container and the local filesystem",
     """
   -a, --archive       Keep user and group

@@ -25,7 +25,7 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
     from argosy.client.docker import quote
 
     output = options.text("output")
-    check_output(output)
+    check_output(output, "export container")
     response = context.client.call("GET", f"/containers/{quote(arguments[0])}/export")
     write_output(output, response.pieces())
     return 0

@@ -41,15 +41,6 @@ _COLUMNS = (
 )
 _CLEAR = "\x1b[H\x1b[J"
 _PAUSE = 1.0
-# Of a container that does not run.
-_NOTHING = {
-    "BlockIO": "-- / --",
-    "CPUPerc": "--",
-    "MemPerc": "--",
-    "MemUsage": "-- / --",
-    "NetIO": "-- / --",
-    "PIDs": "--",
-}
 
 
 def run(context: Context, options: Options, arguments: list[str]) -> int:
@@ -60,7 +51,7 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
         rows = [_row(name, sample, previous.get(name), options) for name, sample in current.items()]
         if not options.on("no-stream") and sys.stdout.isatty():
             sys.stdout.write(_CLEAR)
-        show(_COLUMNS, rows, template=options.text("format"), kind="*formatter.statsContext")
+        show(_COLUMNS, rows, template=options.text("format"), kind="*container.statsContext")
         if options.on("no-stream"):
             return 0
         sys.stdout.flush()
@@ -90,8 +81,6 @@ def _row(name: str, sample: Document, previous: Document | None, options: Option
         "ID": identifier if options.on("no-trunc") else identifier[:12],
         "Name": (sample.get("name") or "").removeprefix("/"),
     }
-    if not (sample.get("pids_stats") or {}).get("current"):
-        return {**shown, **_NOTHING}
     memory = sample.get("memory_stats") or {}
     used, limit = used_memory(memory), memory.get("limit") or 0
     received, sent = network_bytes(sample.get("networks") or {})

@@ -25,7 +25,7 @@ COMMAND = Command(
 
 def run(context: Context, options: Options, arguments: list[str]) -> int:
     output = options.text("output")
-    check_output(output)
+    check_output(output, "save image")
     query = {"names": arguments, "platform": platform_query(options.text("platform"))}
     write_output(output, context.client.call("GET", "/images/get", query).pieces())
     return 0
