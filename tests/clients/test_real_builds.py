@@ -196,8 +196,9 @@ def test_a_service_in_python_keeps_what_pip_has_fetched(
 RUN apt-get update && apt-get install -y --no-install-recommends python3-venv
 WORKDIR /app
 COPY requirements.txt .
-RUN --mount=type=cache,target=/root/.cache/pip echo had $(find /root/.cache/pip -type f | wc -l) files \\
- && python3 -m venv /venv && /venv/bin/pip install -r requirements.txt
+RUN --mount=type=cache,target=/wheels echo had $(ls /wheels | wc -l) files && python3 -m venv /venv \\
+ && /venv/bin/pip download -d /wheels -r requirements.txt \\
+ && /venv/bin/pip install --no-index -f /wheels -r requirements.txt
 COPY service.py .
 CMD ["/venv/bin/python", "service.py"]
 """
@@ -211,7 +212,7 @@ CMD ["/venv/bin/python", "service.py"]
     )
     assert "had 0 files" in build(engine, "-t", "service", str(tmp_path))
     assert engine.ok("run", "--rm", "service") == "0.16.0"
-    assert engine.argosy("run", "--rm", "service", "ls", "/root/.cache/pip").code != 0
+    assert engine.argosy("run", "--rm", "service", "ls", "/wheels").code != 0
     (tmp_path / "requirements.txt").write_text("# again\nh11==0.16.0\n")
     assert re.search("had [1-9][0-9]* files", build(engine, "-t", "service", str(tmp_path)))
 
