@@ -384,3 +384,14 @@ def test_past_builds_are_listed_with_what_they_said(shared_engine: LocalEngine, 
     shown = shared_engine.ok("builder", "history", identifier)
     assert "| said-so" in shown
     assert "exit code: 4" in shown
+
+
+def test_a_failed_step_can_be_looked_into(shared_engine: LocalEngine, context: Path) -> None:
+    path = write(context, "FROM busybox\nWORKDIR /w\nENV V=9\nRUN echo half > made && exit 6\n")
+    before = shared_engine.ok("images", "-aq").split()
+    answer = shared_engine.argosy("build", "--debug", path, stdin=b"cat made; echo $V $PWD\nexit\n")
+    assert answer.code == 1
+    assert "exit code: 6" in answer.stderr
+    assert answer.stdout == "half\n9 /w\n"
+    assert shared_engine.ok("images", "-aq").split() == before
+    assert shared_engine.ok("ps", "-aq") == ""

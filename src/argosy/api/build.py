@@ -52,13 +52,15 @@ class Done(msgspec.Struct, tag="done", omit_defaults=True):
 
 
 class Failed(msgspec.Struct, tag="failed", omit_defaults=True):
-    """In place of Done. `step` is the name of the one that failed, `excerpt` shows the Dockerfile's lines."""
+    """In place of Done. `step` is the name of the one that failed, `excerpt` shows the Dockerfile's lines.
+    `remains` is the image of what it left, if that was asked for."""
 
     message: str
     hint: str = ""
     excerpt: str = ""
     step: str = ""
     exit_code: int = 0
+    remains: str = ""
 
 
 class BuildRoutes:
@@ -225,7 +227,7 @@ def failed(build: Build, error: ArgosyError) -> Failed:
         first, last = cause.first_line, cause.last_line
     lines = excerpt(build.source(), first, last, build.request.name) if first else ""
     code = cause.exit_code if isinstance(cause, StepFailed) else 0
-    return Failed(cause.message, cause.hint, lines, step, code)
+    return Failed(cause.message, cause.hint, lines, step, code, build.remains)
 
 
 def _check(build: Build, report: Callable[[Event | Done | Failed], object]) -> None:

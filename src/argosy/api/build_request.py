@@ -84,6 +84,7 @@ class Document(msgspec.Struct, rename="camel"):
     push: bool = False
     check: bool = False
     explain: bool = False
+    debug: bool = False
 
 
 @dataclass(slots=True)
@@ -144,6 +145,7 @@ def from_document(document: Document, body: Source, intake: Intake) -> Wanted:
             store=not document.outputs or any(o.type not in TREES for o in document.outputs),
             keep=not document.outputs or _is_kept(document.outputs),
             check=document.check,
+            debug=document.debug,
         )
     except BaseException:
         for context in contexts.values():

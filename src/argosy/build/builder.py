@@ -30,10 +30,12 @@ from argosy.build.graph import Base, Graph, Options
 from argosy.build.intake import Intake
 from argosy.build.past import KEPT, Past, Recorder, details, unpack_listing
 from argosy.build.progress import Progress, Report, Warned
+from argosy.build.run import StepFailed
 from argosy.build.solver import Failure, InFlight, Outcome, Solver
 from argosy.build.survey import Selections
 from argosy.build.tools import Cancelled, Tools
 from argosy.build.usage import Usage
+from argosy.build.vertex import RunVertex
 from argosy.build.worker import Worker
 from argosy.database import Database
 from argosy.errors import ArgosyError, Conflict, InvalidParameter, NotFound
@@ -42,6 +44,8 @@ from argosy.image import Credentials, ImageRecord, Images, Reference, parse_refe
 from argosy.image.platforms import mismatch, parse_platform
 from argosy.image.reference import as_image_id
 from argosy.image.rootview import RootView
+from argosy.spec import oci_image
+from argosy.units import rfc3339
 
 _IMAGE = "docker-image://"
 _MEMORY = "/dev/shm"
@@ -58,7 +62,7 @@ class Request:
 
     `credentials_for` is asked for a registry's host. Contexts are the build's, which closes them. The image
     is stored for the length of the build (`store`), and for good (`keep`). `place` says what is built, to
-    tell which build was the one before.
+    tell which build was the one before. `debug`: what a failed step leaves becomes an image, `Build.remains`.
     """
 
     dockerfile: bytes
@@ -72,6 +76,7 @@ class Request:
     agent: Callable[[str], str | None] = lambda identifier: None
     credentials_for: Callable[[str], Credentials] = lambda host: Credentials()
     place: str = ""
+    debug: bool = False
     store: bool = True
     keep: bool = True
     check: bool = False
@@ -147,6 +152,8 @@ class Build:
         self._tools: Tools | None = None
         self.dockerfile: Dockerfile | None = None
         self.recorder = Recorder(lambda event: None)
+        # The image of what a failed step has left.
+        self.remains = ""
         self.past = Past(new_id(), request.place, request.name, time.time_ns(), tags=list(request.tags))
         self.solver: Solver | None = None
         self.graph: Graph | None = None
@@ -218,13 +225,18 @@ class Build:
                     agent=request.agent,
                     now=options.latest if options.latest is not None else time.time_ns(),
                     latest=options.latest,
+                    keep_failed=request.debug,
                     cancelled=self._cancelled,
                 )
                 tools.check()
                 self.graph = graph = Graph(dockerfile, options, self._resolve)
                 warnings = self._warnings(dockerfile, options)
                 self.solver = solver = Solver(tools, self._in_flight, self.progress)
-                outcome = solver.solve(graph.target.vertex)
+                try:
+                    outcome = solver.solve(graph.target.vertex)
+                except Failure as failure:
+                    self._keep_remains(failure)
+                    raise
                 self._builder.cache.use(solver.used_keys)
                 self._warn_of_unused(graph)
                 document = configuration(
@@ -309,6 +321,25 @@ class Build:
         if unused:
             listed = " ".join(unused)
             self.progress.warn(Warned(f"One or more build-args [{listed}] were not consumed"))
+
+    def _keep_remains(self, failure: Failure) -> None:
+        step, cause = failure.vertex, failure.cause
+        if not isinstance(step, RunVertex) or not isinstance(cause, StepFailed) or not cause.diff_ids:
+            return
+        assert self._tools is not None
+        platform = parse_platform(step.platform)
+        document = oci_image.Image(
+            architecture=platform.architecture,
+            os=platform.os,
+            variant=platform.variant,
+            created=rfc3339(time.time_ns()),
+            config=oci_image.ImageConfig(
+                env=list(step.environment), working_dir=step.workdir, user=step.user, cmd=["/bin/sh"]
+            ),
+            rootfs=oci_image.RootFS("layers", list(cause.diff_ids)),
+        )
+        record = self._images.assembler.register(msgspec.json.encode(document), self._tools.lease)
+        self.remains = record.id
 
     def _stored(self, document: bytes) -> ImageRecord:
         references = [_target(tag) for tag in self.request.tags]

@@ -26,13 +26,15 @@ _SIGNALS = 128
 
 
 class StepFailed(ArgosyError):
-    """The command ended with another code than 0."""
+    """The command ended with another code than 0. `diff_ids` are the layers that it ran on and the one that
+    it left, if that was kept."""
 
     status = 400
 
-    def __init__(self, command: str, exit_code: int) -> None:
+    def __init__(self, command: str, exit_code: int, diff_ids: Diff = ()) -> None:
         super().__init__(f'process "{command}" did not complete successfully: exit code: {exit_code}')
         self.exit_code = exit_code
+        self.diff_ids = diff_ids
 
 
 class RunOperation:
@@ -95,9 +97,12 @@ class RunOperation:
             left_out |= {part for path in list(left_out) for part in _parents(path)}
             with tools.running(identifier):
                 code = tools.worker.run(step, progress.say, left_out)
-            if code:
+            if code and not tools.keep_failed:
                 raise StepFailed(" ".join(vertex.arguments), code)
-            return tools.assembler.difference(snapshot, tools.lease, left_out, tools.latest)
+            layer = tools.assembler.difference(snapshot, tools.lease, left_out, tools.latest)
+            if code:
+                raise StepFailed(" ".join(vertex.arguments), code, (*self._base, layer))
+            return layer
 
     def _mount(
         self,

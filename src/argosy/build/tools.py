@@ -39,6 +39,7 @@ class Tools:
     agent: Callable[[str], str | None]
     now: int
     latest: int | None = None
+    keep_failed: bool = False
     cancelled: threading.Event = field(default_factory=threading.Event)
     _running: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)

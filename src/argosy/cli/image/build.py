@@ -27,6 +27,7 @@ COMMAND = Command(
       --build-arg list              Set build-time variables
       --build-context list          Additional build contexts (name=path)
       --check                       Check the Dockerfile and build nothing
+      --debug                       Open a shell in what a failed RUN has left
       --explain                     Say for each step why it ran, and how more could have stayed cached
   -f, --file string                 Name of the Dockerfile (default: PATH/Dockerfile)
       --iidfile string              Write the image ID to a file
@@ -79,6 +80,8 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
         raise
     if last["type"] == "failed":
         outputs.abandon()
+        if last.get("remains"):
+            return _shell(context, display.fail(last), last["remains"])
         raise Failure(display.fail(last))
     outputs.finish()
     return _finished(options, last, display)
@@ -107,6 +110,7 @@ def _document(options: Options, outputs: Outputs) -> dict[str, Any]:
         "outputs": outputs.documents,
         "push": options.on("push"),
         "check": options.on("check"),
+        "debug": options.on("debug"),
         "explain": options.on("explain"),
     }
 
@@ -210,6 +214,22 @@ def _finished(options: Options, last: dict[str, Any], display: Display) -> int:
 
         print("\n".join(lines(last["explanation"])))
     return 0
+
+
+def _shell(context: Context, failure: str, image: str) -> int:
+    """In a container of what the failed step has left, which goes with the shell."""
+    from argosy.cli.container.run import COMMAND as RUN
+    from argosy.cli.container.run import run as run_container
+    from argosy.cli.flags import Parser
+
+    sys.stderr.write(f"{failure}\n\nA shell in what the step has left; exit to end.\n")
+    sys.stderr.flush()
+    words = ["--rm", "-i", *(["-t"] if sys.stdin.isatty() else []), image]
+    try:
+        run_container(context, *Parser(RUN).parse(words))
+    finally:
+        context.client.remove_image(image, force=True)
+    return 1
 
 
 def _report_check(display: Display) -> int:
