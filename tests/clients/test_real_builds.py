@@ -103,6 +103,7 @@ def _pip_settings() -> bytes:
 
 
 def _npm_settings() -> bytes:
+    base_images.need("npm", "npm")
     words = ["npm", "config", "get", "registry"]
     address = subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
     return f"registry={address}\ncafile={_INSIDE}\nupdate-notifier=false\n".encode()
@@ -111,6 +112,7 @@ def _npm_settings() -> bytes:
 @pytest.fixture(scope="module")
 def node(shared_engine: LocalEngine, debian: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     """It stands for node:18-alpine."""
+    base_images.need("npm", "npm")
     root = tmp_path_factory.mktemp("node")
     subprocess.run(["npm", "pack", "--silent", _NODE, _NPM], cwd=root, check=True, stdout=subprocess.DEVNULL)
     (root / "Dockerfile").write_text(f"""FROM {debian}
