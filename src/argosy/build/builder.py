@@ -34,7 +34,7 @@ from argosy.build.run import StepFailed
 from argosy.build.solver import Failure, InFlight, Outcome, Solver
 from argosy.build.survey import Selections
 from argosy.build.tools import Cancelled, Tools
-from argosy.build.usage import Usage
+from argosy.build.usage import Limits, Usage
 from argosy.build.vertex import RunVertex
 from argosy.build.worker import Worker
 from argosy.database import Database
@@ -49,6 +49,9 @@ from argosy.units import rfc3339
 
 _IMAGE = "docker-image://"
 _MEMORY = "/dev/shm"
+# What the cache may take: a tenth of the disk, and on a small one this.
+_SHARE_OF_DISK = 10
+_LEAST_CACHE = 2 << 30
 _EPOCH = "SOURCE_DATE_EPOCH"
 _NANOSECONDS = 1_000_000_000
 
@@ -108,6 +111,7 @@ class Builder:
         self.scratch = _scratch(root)
         self.intake = Intake(os.path.join(root, "build-contexts"), self.digests)
         self.usage = Usage(self.cache, self.mounts, images, root)
+        self._root = root
         self._worker = worker
         self._in_flight = InFlight()
         images.add_roots(self.cache.roots)
@@ -120,6 +124,13 @@ class Builder:
 
     def close(self) -> None:
         shutil.rmtree(self.scratch, ignore_errors=True)
+
+    def tidy(self) -> None:
+        """Let go of what was not used for the longest, if the cache has grown too large."""
+        disk = os.statvfs(self._root)
+        most = max(_LEAST_CACHE, disk.f_blocks * disk.f_frsize // _SHARE_OF_DISK)
+        if sum(record.size for record in self.cache.all()) > most:
+            self.usage.prune({}, every=False, limits=Limits(most=most))
 
     def history(self) -> list[Past]:
         """The newest first."""
@@ -178,6 +189,7 @@ class Build:
             raise
         self.past.image = result.image.id if result.image is not None else ""
         self._remember("completed")
+        self._builder.tidy()
         return result
 
     def explanation(self) -> Explanation:
