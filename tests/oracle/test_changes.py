@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import random
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,6 +56,8 @@ STOPSIGNAL FOO
 OF_THE_CONTAINER = (
     "AttachStderr", "AttachStdin", "AttachStdout", "Domainname", "Hostname", "Image", "OpenStdin", "StdinOnce", "Tty"
 )  # fmt: skip
+# What the tests make, either engine makes at a time of its own.
+_RECENT = 1_600_000_000
 # Made by the engines for themselves.
 STUBS = {".dockerenv", "dev", "etc", "proc", "sys"}
 
@@ -94,7 +97,15 @@ def test_the_same_is_exported_running_and_stopped(sides: tuple[Side, Side]) -> N
 def entries(archive: bytes) -> dict[str, tuple[Any, ...]]:
     with tarfile.open(fileobj=io.BytesIO(archive)) as members:
         return {
-            m.name: (m.type, m.mode, m.uid, m.gid, m.size, m.linkname, m.isdir() or int(m.mtime) // 1000)
+            m.name: (
+                m.type,
+                m.mode,
+                m.uid,
+                m.gid,
+                m.size,
+                m.linkname,
+                int(m.mtime) if m.mtime < _RECENT else 0,
+            )
             for m in members
             if m.name.partition("/")[0] not in STUBS or m.name == "etc/passwd"
         }
@@ -164,3 +175,90 @@ docker unpause changed; docker rmi made:1 made:2 made:3 | grep Untagged
 def test_commits_and_exports_are_told_alike(sides: tuple[Side, Side], tmp_path: Path) -> None:
     theirs, ours = (side.script(COMMITS, tmp_path) for side in sides)
     assert ours == theirs
+
+
+def random_tree(seed: random.Random) -> list[str]:
+    """Commands that make one below the current directory."""
+    made = []
+    for _ in range(12):
+        path, kind = random_path(seed), seed.choice(("file", "file", "directory", "link", "hard"))
+        above = path.rpartition("/")[0] or "."
+        make = {
+            "file": f"echo {seed.random()} >{path}",
+            "directory": f"mkdir {path}",
+            "link": f"ln -s {random_path(seed)} {path}",
+            "hard": f"ln {random_path(seed)} {path}",
+        }
+        made += [f"mkdir -p {above}", make[kind]]
+    return made
+
+
+def random_path(seed: random.Random) -> str:
+    return "/".join(seed.choice("abc") for _ in range(seed.randint(1, 3)))
+
+
+def random_change(seed: random.Random) -> str:
+    path = random_path(seed)
+    return seed.choice(
+        (
+            f"rm -rf {path}",
+            f"rm -rf {path}; mkdir -p {path}",
+            f"rm -rf {path}; mkdir -p {path}/b; echo new >{path}/a",
+            f"mv {path} {random_path(seed)}",
+            f"echo more >>{path}",
+            f"chmod {seed.choice(('700', '4711', '0'))} {path}",
+            f"chown -h 5:6 {path}",
+            f"touch {path}",
+            f"ln {path} {random_path(seed)}",
+            f"ln -sf {random_path(seed)} {path}",
+            f"rm -rf {path}; echo file >{path}",
+            f"cp -a {path} {random_path(seed)}",
+        )
+    )
+
+
+def test_random_changes_make_dockers_layer(sides: tuple[Side, Side]) -> None:
+    seed = random.Random(7)
+    # Trees that have nothing to do with one another, since a container costs more than they do.
+    places = [f"/trees/{number}" for number in range(60)]
+    old = "find /trees -exec touch -h -d '2020-01-01 00:00:00' {} +"
+    base, changes = (
+        "\n".join(
+            f"mkdir -p {place}; cd {place}\n" + "\n".join(f"{{ {line}; }} 2>/dev/null" for line in lines)
+            for place, lines in zip(places, made, strict=True)
+        )
+        + "\ntrue\n"
+        for made in (
+            [random_tree(seed) for _ in places],
+            [[random_change(seed) for _ in range(seed.randint(1, 8))] for _ in places],
+        )
+    )
+    found = []
+    for side in sides:
+        side.ok(
+            "run",
+            "-i",
+            "--name",
+            "grows",
+            "--network",
+            "none",
+            "busybox",
+            "sh",
+            stdin=f"{base}{old}".encode(),
+        )
+        side.ok("commit", "grows", "trees:1")
+        side.ok("rm", "grows")
+        side.ok("run", "-i", "--name", "grows", "--network", "none", "trees:1", "sh", stdin=changes.encode())
+        listed = sorted(side.ok("diff", "grows").splitlines())
+        layer = saved(side, side.ok("commit", "grows"))[1]
+        side.ok("rm", "grows")
+        side.ok("rmi", "trees:1")
+        found.append((listed, {name: _kept(name, entry) for name, entry in layer.items()}))
+    (theirs, their_layer), (ours, our_layer) = found
+    assert len(ours) > 100
+    assert ours == theirs
+    assert our_layer == their_layer
+
+
+def _kept(name: str, entry: tuple[Any, ...]) -> tuple[Any, ...]:
+    return () if ".wh." in name else entry

@@ -2,20 +2,18 @@
 
 Docker's rules (moby `archive.ChangesDirs`): a directory with anything changed in it counts as modified, as
 does what has another mode, owner, device number or capability, and other than of a directory another size
-or time. Of a tree that is gone only the top is told.
+or time. Of a tree that is gone, or has become something else, only the top is told.
 """
 
-import contextlib
 import os
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from enum import IntEnum
 from typing import NamedTuple
 
 from argosy.image import whiteout
 from argosy.image.layer_diff import is_mount_point, is_opaque
-from argosy.image.tree_tar import DIRECTORY
-from argosy.linux.path import O_PATH, open_in_root
+from argosy.image.tree_tar import DIRECTORY, VANISHED
 from argosy.units import NANOSECONDS
 
 
@@ -37,99 +35,133 @@ def list_changes(upper: str, base: int, left_out: Collection[bytes] = ()) -> lis
 
     Raises OSError.
     """
-    lister = _Lister(base, left_out)
-    descriptor = os.open(upper, DIRECTORY)
+    lister = _Lister(frozenset(left_out))
     try:
-        lister.directory(descriptor, b"")
+        lister.run(os.open(upper, DIRECTORY), os.open(b".", DIRECTORY, dir_fd=base))
     finally:
-        os.close(descriptor)
+        lister.close()
     return lister.changes
 
 
+class _Level:
+    """A directory of the upper tree, the one at the same path below if there is one, and what is to come.
+
+    `merged`: what is in the one below shows. `change`: itself, unless `told` only if something in it has
+    changed, those changes beginning at `position`.
+    """
+
+    def __init__(
+        self,
+        upper: int,
+        base: int | None,
+        path: bytes,
+        merged: bool,
+        change: Change,
+        told: bool,
+        position: int,
+    ) -> None:
+        self.upper = upper
+        self.base = base
+        self.prefix = path + b"/" if path else b""
+        self.merged = merged and not is_opaque(upper)
+        self.change = change
+        self.told = told
+        self.position = position
+        present = _names(upper)
+        self.hidden = set() if self.merged or base is None else _names(base) - present
+        self.names = sorted(present | self.hidden, reverse=True)
+
+    def close(self) -> None:
+        os.close(self.upper)
+        if self.base is not None:
+            os.close(self.base)
+
+
 class _Lister:
-    def __init__(self, base: int, left_out: Collection[bytes]) -> None:
-        self._base = base
+    """A container may nest directories deeper than Python nests calls."""
+
+    def __init__(self, left_out: frozenset[bytes]) -> None:
         self._left_out = left_out
+        self._levels: list[_Level] = []
         self.changes: list[Change] = []
 
-    def directory(self, descriptor: int, prefix: bytes) -> None:
-        names = {os.fsencode(name) for name in os.listdir(descriptor)}
-        hidden = self._names_below(prefix) - names if is_opaque(descriptor) else set()
-        for name in sorted(names | hidden):
-            path = prefix + name
-            if name in hidden:
-                self._tell(Kind.DELETED, path)
+    def run(self, upper: int, base: int) -> None:
+        root = Change(Kind.MODIFIED, b"/")
+        self._levels.append(_Level(upper, base, b"", True, root, False, 0))
+        while self._levels:
+            level = self._levels[-1]
+            if not level.names:
+                self._leave(self._levels.pop())
+                continue
+            name = level.names.pop()
+            if name in level.hidden:
+                self._tell(Kind.DELETED, level.prefix + name)
                 continue
             try:
-                self._entry(descriptor, name, path)
-            except FileNotFoundError:
+                self._visit(level, name, level.prefix + name)
+            except OSError as error:
                 # It belongs to a container that may be running.
-                continue
+                if error.errno not in VANISHED:
+                    raise
 
-    def _entry(self, directory: int, name: bytes, path: bytes) -> None:
-        if path in self._left_out and is_mount_point(directory, name, path, self._left_out):
+    def close(self) -> None:
+        for level in self._levels:
+            level.close()
+
+    def _leave(self, level: _Level) -> None:
+        level.close()
+        if level.prefix and (level.told or len(self.changes) > level.position):
+            self.changes.insert(level.position, level.change)
+
+    def _visit(self, level: _Level, name: bytes, path: bytes) -> None:
+        if path in self._left_out and is_mount_point(level.upper, name, path, self._left_out):
             return
-        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
-        below = self._below(path)
+        status = os.stat(name, dir_fd=level.upper, follow_symlinks=False)
+        below = _status(level.base, name)
         if whiteout.is_whiteout_device(status):
             if below is not None:
                 self._tell(Kind.DELETED, path)
             return
-        position = len(self.changes)
+        if below is None:
+            told = path not in self._left_out
+            kind = Kind.ADDED if told else Kind.MODIFIED
+        else:
+            kind, told = Kind.MODIFIED, _differs(level, status, below, name)
         if stat.S_ISDIR(status.st_mode):
-            descriptor = os.open(name, DIRECTORY, dir_fd=directory)
-            try:
-                self.directory(descriptor, path + b"/")
-            finally:
-                os.close(descriptor)
-        elif below is not None and stat.S_ISDIR(below.st_mode):
-            for gone in sorted(self._names_below(path)):
-                self._tell(Kind.DELETED, path + b"/" + gone)
-        kind = Kind.MODIFIED
-        if below is None and path not in self._left_out:
-            kind = Kind.ADDED
-        elif len(self.changes) == position and (
-            below is None or not self._differs(directory, name, path, below)
-        ):
-            return
-        self.changes.insert(position, Change(kind, b"/" + path))
+            upper = os.open(name, DIRECTORY, dir_fd=level.upper)
+            base = None
+            if below is not None and stat.S_ISDIR(below.st_mode):
+                base = os.open(name, DIRECTORY, dir_fd=level.base)
+            change = Change(kind, b"/" + path)
+            self._levels.append(_Level(upper, base, path, level.merged, change, told, len(self.changes)))
+        elif told:
+            self._tell(kind, path)
 
     def _tell(self, kind: Kind, path: bytes) -> None:
         self.changes.append(Change(kind, b"/" + path))
 
-    def _below(self, path: bytes) -> os.stat_result | None:
-        try:
-            with self._opened(path, O_PATH | os.O_NOFOLLOW) as descriptor:
-                return os.fstat(descriptor)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
 
-    def _names_below(self, path: bytes) -> set[bytes]:
-        try:
-            with self._opened(path, DIRECTORY) as descriptor:
-                return {os.fsencode(name) for name in os.listdir(descriptor)}
-        except (FileNotFoundError, NotADirectoryError):
-            return set()
+def _differs(level: _Level, above: os.stat_result, below: os.stat_result, name: bytes) -> bool:
+    if _identity(above) != _identity(below):
+        return True
+    if stat.S_ISDIR(above.st_mode):
+        return False
+    if above.st_size != below.st_size or not _same_time(above.st_mtime_ns, below.st_mtime_ns):
+        return True
+    return _capability(level.upper, name) != _capability(level.base, name)
 
-    def _differs(self, directory: int, name: bytes, path: bytes, below: os.stat_result) -> bool:
-        above = os.stat(name, dir_fd=directory, follow_symlinks=False)
-        if _identity(above) != _identity(below):
-            return True
-        if stat.S_ISDIR(above.st_mode):
-            return False
-        if above.st_size != below.st_size or not _same_time(above.st_mtime_ns, below.st_mtime_ns):
-            return True
-        with self._opened(path, O_PATH | os.O_NOFOLLOW) as descriptor:
-            held = _capability(b"/proc/self/fd/%d" % descriptor, follow=True)
-        return _capability(b"/proc/self/fd/%d/%b" % (directory, name), follow=False) != held
 
-    @contextlib.contextmanager
-    def _opened(self, path: bytes, flags: int) -> Iterator[int]:
-        descriptor = open_in_root(self._base, path.strip(b"/") or b".", flags)
-        try:
-            yield descriptor
-        finally:
-            os.close(descriptor)
+def _names(directory: int) -> set[bytes]:
+    return {os.fsencode(name) for name in os.listdir(directory)}
+
+
+def _status(directory: int | None, name: bytes) -> os.stat_result | None:
+    if directory is None:
+        return None
+    try:
+        return os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
 
 
 def _identity(status: os.stat_result) -> tuple[int, ...]:
@@ -144,8 +176,11 @@ def _same_time(one: int, other: int) -> bool:
     return seconds == others and not (fraction and other_fraction)
 
 
-def _capability(path: bytes, *, follow: bool) -> bytes:
+def _capability(directory: int | None, name: bytes) -> bytes:
+    if directory is None:
+        return b""
     try:
-        return os.getxattr(path, "security.capability", follow_symlinks=follow)
+        path = b"/proc/self/fd/%d/%b" % (directory, name)
+        return os.getxattr(path, "security.capability", follow_symlinks=False)
     except OSError:
         return b""

@@ -21,7 +21,7 @@ def diff_layer(root: str, write: Write, left_out: Collection[bytes] = (), latest
     descriptor = os.open(root, DIRECTORY)
     try:
         differ = _Differ(write, frozenset(left_out), latest)
-        differ.root(descriptor)
+        differ.contents(descriptor, b"")
         differ.finish()
     finally:
         os.close(descriptor)
@@ -32,24 +32,17 @@ class _Differ(TreeTar):
         super().__init__(write, latest)
         self._left_out = left_out
 
-    def root(self, descriptor: int) -> None:
-        self._opaque_mark(descriptor, b"")
-        self.contents(descriptor, b"")
-
-    def entry(self, directory: int, name: bytes, path: bytes) -> None:
+    def _visit(self, directory: int, name: bytes, path: bytes) -> int | None:
         status = os.stat(name, dir_fd=directory, follow_symlinks=False)
         if whiteout.is_whiteout_device(status):
             above = path[: len(path) - len(name)]
             self.emit(tarwrite.header(above + whiteout.PREFIX + name, tar.REGULAR, mode=0o600))
-        elif path not in self._left_out or not is_mount_point(directory, name, path, self._left_out):
-            super().entry(directory, name, path)
+            return None
+        if path in self._left_out and is_mount_point(directory, name, path, self._left_out):
+            return None
+        return super()._visit(directory, name, path)
 
-    def contents(self, descriptor: int, prefix: bytes) -> None:
-        if prefix:
-            self._opaque_mark(descriptor, prefix)
-        super().contents(descriptor, prefix)
-
-    def _opaque_mark(self, descriptor: int, prefix: bytes) -> None:
+    def _begin(self, descriptor: int, prefix: bytes) -> None:
         if is_opaque(descriptor):
             self.emit(tarwrite.header(prefix + whiteout.OPAQUE_MARK, tar.REGULAR, mode=0o600))
 

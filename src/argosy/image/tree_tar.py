@@ -1,11 +1,10 @@
 """A directory's tree written as a tar, in the order of names, so that the same tree gives the same bytes.
 
 Everything is reached by descriptor and no symbolic link is followed. Sockets are left out, as Docker does.
-The tree may belong to a running container and change meanwhile: what vanishes is left out, a file that
-changes is cut or filled to the size in its header.
+The tree may belong to a running container and change meanwhile: what vanishes, or becomes something else
+between two looks at it, is left out, a file that changes is cut or filled to the size in its header.
 """
 
-import contextlib
 import errno
 import os
 import stat
@@ -15,6 +14,8 @@ from argosy.image import tar, tarwrite, whiteout
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+# What the calls say of a name that is gone, or was a directory or a file and is a link now.
+VANISHED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 _BUFFER = 1 << 17
 _ZEROS = bytes(1 << 16)
 _KINDS = {
@@ -25,6 +26,15 @@ _KINDS = {
 }
 
 Write = Callable[[bytes], object]
+
+
+class _Level:
+    """A directory that is open, and the names in it that are still to come, last first."""
+
+    def __init__(self, descriptor: int, prefix: bytes) -> None:
+        self.descriptor = descriptor
+        self.prefix = prefix
+        self.names = sorted((os.fsencode(name) for name in os.listdir(descriptor)), reverse=True)
 
 
 class TreeTar:
@@ -58,28 +68,67 @@ class TreeTar:
             os.close(descriptor)
 
     def contents(self, descriptor: int, prefix: bytes) -> None:
-        """What is in the directory; `prefix` leads each name and ends with a slash, or is empty."""
-        for name in sorted(os.fsencode(name) for name in os.listdir(descriptor)):
-            with contextlib.suppress(FileNotFoundError):
-                self.entry(descriptor, name, prefix + name)
+        """What is in the directory; `prefix` leads each name and ends with a slash, or is empty.
+
+        A container may nest directories deeper than Python nests calls. Raises OSError.
+        """
+        levels = [_Level(os.dup(descriptor), prefix)]
+        try:
+            self._begin(descriptor, prefix)
+            while levels:
+                level = levels[-1]
+                if not level.names:
+                    os.close(levels.pop().descriptor)
+                    continue
+                name = level.names.pop()
+                try:
+                    below = self._visit(level.descriptor, name, level.prefix + name)
+                except OSError as error:
+                    if error.errno not in VANISHED:
+                        raise
+                    continue
+                if below is not None:
+                    levels.append(_Level(below, level.prefix + name + b"/"))
+                    self._begin(below, level.prefix + name + b"/")
+        finally:
+            for level in levels:
+                os.close(level.descriptor)
 
     def entry(self, directory: int, name: bytes, path: bytes) -> None:
         """What `name` in the directory is, and all below it, as `path`. Raises OSError."""
+        descriptor = self._visit(directory, name, path)
+        if descriptor is not None:
+            try:
+                self.contents(descriptor, path + b"/")
+            finally:
+                os.close(descriptor)
+
+    def directory(self, descriptor: int, path: bytes) -> None:
+        """A directory and all below it; `path` ends with a slash. Raises OSError."""
+        self._directory(descriptor, path)
+        self.contents(descriptor, path)
+
+    def _visit(self, directory: int, name: bytes, path: bytes) -> int | None:
+        """Of a directory its own entry only, and a descriptor of it."""
         status = os.stat(name, dir_fd=directory, follow_symlinks=False)
         if stat.S_ISDIR(status.st_mode):
             descriptor = os.open(name, DIRECTORY, dir_fd=directory)
             try:
-                self.directory(descriptor, path + b"/")
-            finally:
+                self._directory(descriptor, path + b"/")
+            except BaseException:
                 os.close(descriptor)
-        elif not stat.S_ISSOCK(status.st_mode):
+                raise
+            return descriptor
+        if not stat.S_ISSOCK(status.st_mode):
             self._leaf(directory, name, path, status)
+        return None
 
-    def directory(self, descriptor: int, path: bytes) -> None:
-        """A directory and all below it; `path` ends with a slash."""
+    def _directory(self, descriptor: int, path: bytes) -> None:
         xattrs = visible(attributes(descriptor))
         self.emit(self._header(path, tar.DIRECTORY, os.fstat(descriptor), xattrs=xattrs))
-        self.contents(descriptor, path)
+
+    def _begin(self, descriptor: int, prefix: bytes) -> None:
+        """For those who have something to say of a directory before its content."""
 
     def emit(self, data: bytes) -> None:
         self._buffer += data
