@@ -395,3 +395,10 @@ def test_a_failed_step_can_be_looked_into(shared_engine: LocalEngine, context: P
     assert answer.stdout == "half\n9 /w\n"
     assert shared_engine.ok("images", "-aq").split() == before
     assert shared_engine.ok("ps", "-aq") == ""
+
+
+def test_a_bad_tag_is_refused_before_anything_runs(shared_engine: LocalEngine, context: Path) -> None:
+    answer = shared_engine.argosy("build", "-t", "Upper:x:y", write(context, "FROM busybox\nRUN true\n"))
+    assert answer.code == 1
+    assert 'invalid tag "Upper:x:y"' in answer.stderr
+    assert "RUN" not in answer.stderr

@@ -3,7 +3,7 @@
 import base64
 import binascii
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -101,6 +101,7 @@ class Wanted:
 
 def from_document(document: Document, body: Source, intake: Intake) -> Wanted:
     """`body` is what follows the document. Raises NotHere, InvalidParameter, and what `Intake` raises."""
+    _check_tags(document.tags)
     contexts: dict[str, Context] = {}
     try:
         for name, place in document.contexts.items():
@@ -203,13 +204,21 @@ def from_query(http: HTTPRequest, body: Source, intake: Intake) -> Wanted:
             http.flag("pull"),
             credentials_for=_credentials(_auth(http.headers.get(REGISTRY_CONFIG, ""))),
         )
-        for tag in request.tags:
-            parse_reference(tag)
+        _check_tags(request.tags)
     except BaseException:
         context.close()
         raise
     request.place = f"api\0{','.join(request.tags)}\0{filename}\0{query.get('target', '')}"
     return Wanted(request, quiet=http.flag("q"))
+
+
+def _check_tags(tags: Sequence[str]) -> None:
+    """Before anything is built for them. Raises InvalidParameter."""
+    for tag in tags:
+        try:
+            parse_reference(tag)
+        except InvalidParameter as error:
+            raise InvalidParameter(f'invalid tag "{tag}": {error.message}') from None
 
 
 def _is_kept(outputs: list[Output]) -> bool:
