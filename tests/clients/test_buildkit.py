@@ -1,5 +1,6 @@
 """What a user builds with Docker's own clients: the CLI with buildx, bake and Compose."""
 
+import functools
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ import tarfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -286,6 +288,70 @@ def test_an_image_is_pushed_with_the_clients_credentials(docker: Docker, work: P
 def test_what_cannot_be_done_is_said(docker: Docker, words: tuple[str, ...], reason: str) -> None:
     answer = docker("build", *words, ".")
     assert answer.code == 1 and reason in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("flag", "right", "command"),
+    [
+        ("--security=insecure", "security.insecure", "mount -t tmpfs none /mnt"),
+        ("--network=host", "network.host", "true"),
+    ],
+)
+def test_a_step_has_no_more_rights_than_the_user_allows(
+    docker: Docker, flag: str, right: str, command: str
+) -> None:
+    text = f"FROM busybox\nRUN {flag} mkdir -p /mnt && {command}\n".encode()
+    refused = docker("build", "-", stdin=text)
+    assert refused.code == 1 and f"{right} is not allowed" in refused.stderr
+    docker.ok("build", "--allow", right, "-", stdin=text)
+
+
+def test_a_context_is_fetched_from_a_url(docker: Docker, work: Path) -> None:
+    with tarfile.open(work / "context.tar.gz", "w:gz") as tar:
+        tar.add(work / "Dockerfile", "Dockerfile")
+        tar.add(work / "sub", "sub")
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=str(work))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            url = f"http://127.0.0.1:{server.server_port}/context.tar.gz"
+            docker.ok("build", "-t", "bk-url", url)
+        finally:
+            server.shutdown()
+            thread.join()
+    assert docker.ok("run", "--rm", "bk-url").stdout == "hello world\n"
+
+
+def test_the_result_of_another_target_is_no_context(docker: Docker, work: Path) -> None:
+    targets = {"a": {}, "b": {"contexts": {"base": "target:a"}}}
+    (work / "docker-bake.json").write_text(json.dumps({"target": targets}))
+    answer = docker("buildx", "bake", "b")
+    assert answer.code == 1
+    assert "docker-image://" in answer.stderr
+
+
+def test_an_engine_that_stops_ends_its_builds(own_engine: LocalEngine, plugins: Path, work: Path) -> None:
+    docker = Docker(own_engine, plugins, work)
+    (work / "Dockerfile").write_text("FROM busybox\nRUN echo ready; sleep 600\n")
+    build = subprocess.Popen(
+        ["docker", "build", "."],
+        cwd=work,
+        env=docker.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert build.stdout is not None
+    with build.stdout:
+        while b"ready" not in build.stdout.readline():
+            assert build.poll() is None
+        began = time.monotonic()
+        own_engine.stop()
+        assert time.monotonic() - began < 8
+        build.stdout.read()
+    assert build.wait(10) != 0
+    own_engine.start()
+    own_engine.assert_clean()
 
 
 def test_a_cache_elsewhere_is_no_obstacle(docker: Docker) -> None:

@@ -23,10 +23,11 @@ from argosy.build import ignore
 from argosy.build.builder import Build, Builder, Deliver, Request, Result
 from argosy.build.contexts import Context
 from argosy.build.dockerfile import parse
+from argosy.build.instructions import Run
 from argosy.build.intake import read_dockerfile, read_ignore
 from argosy.build.interpret import stages
 from argosy.build.progress import Began, Ended, Event, Progress, Warned
-from argosy.errors import ArgosyError, Conflict, NotFound
+from argosy.errors import ArgosyError, Conflict, Forbidden, NotFound
 from argosy.ids import new_id
 from argosy.spec.buildkit import ControlSolveRequest, Exporter, GatewayResult, Ref, ReturnRequest, SourceInfo
 from argosy.wire import protobuf
@@ -61,6 +62,8 @@ class Job:
         self._storing = 0
         self.session: Session | None = None
         self.exporters: Sequence[Exporter] = ()
+        # What the user allows the steps beyond what any step may.
+        self.entitlements: Sequence[str] = ()
         # Whether there is to be an image, and whether it is to stay.
         self.store = self.keep = False
 
@@ -127,7 +130,7 @@ class Job:
                     return GatewayResult(metadata=subrequests.answer(asked.subrequest, build))
                 finally:
                     _close(build)
-            stages(parse(build.request.dockerfile, build.request.name))
+            _check_rights(build, self.entitlements)
         except ArgosyError as error:
             raise as_rpc_error(error, build) from None
         identifier = new_id()
@@ -268,6 +271,7 @@ class Jobs:
         """Raises Conflict."""
         job = Job(request.ref, self._builder, self._trees)
         job.session = session
+        job.entitlements = request.entitlements
         job.attributes = request.frontend_attributes
         with self._changed:
             if not request.ref or request.ref in self._jobs:
@@ -300,6 +304,18 @@ class Jobs:
     def cancel_all(self) -> None:
         for job in self.active():
             job.cancel()
+
+
+def _check_rights(build: Build, allowed: Sequence[str]) -> None:
+    """Raises DockerfileError, also for a Dockerfile that cannot be understood; Forbidden."""
+    _, found = stages(parse(build.request.dockerfile, build.request.name))
+    runs = [each for stage in found for each in stage.instructions if isinstance(each, Run)]
+    wanted = {"security.insecure" for run in runs if run.security == "insecure"}
+    wanted |= {"network.host" for run in runs if run.network == "host"}
+    if build.request.options.network == "host":
+        wanted.add("network.host")
+    for right in sorted(wanted - set(allowed)):
+        raise Forbidden(f"{right} is not allowed", hint=f"Allow it: --allow {right}")
 
 
 def _close(build: Build) -> None:
