@@ -47,7 +47,7 @@ class Docker:
             env={**self.environment, **more},
             input=stdin,
             capture_output=True,
-            timeout=60,
+            timeout=20,
             check=False,
         )
         return Answer(done.returncode, done.stdout.decode(), done.stderr.decode())
@@ -323,12 +323,35 @@ def test_a_context_is_fetched_from_a_url(docker: Docker, work: Path) -> None:
     assert docker.ok("run", "--rm", "bk-url").stdout == "hello world\n"
 
 
-def test_the_result_of_another_target_is_no_context(docker: Docker, work: Path) -> None:
-    targets = {"a": {}, "b": {"contexts": {"base": "target:a"}}}
-    (work / "docker-bake.json").write_text(json.dumps({"target": targets}))
-    answer = docker("buildx", "bake", "b")
-    assert answer.code == 1
-    assert "docker-image://" in answer.stderr
+def test_the_result_of_another_target_is_a_context(docker: Docker, work: Path) -> None:
+    (work / "b.Dockerfile").write_text("FROM base\nRUN cat /hello; echo b > /b\n")
+    (work / "docker-bake.json").write_text(
+        json.dumps(
+            {
+                "target": {
+                    "a": {"output": ["type=cacheonly"], "args": {"WHO": "a"}},
+                    "b": {"contexts": {"base": "target:a"}, "dockerfile": "b.Dockerfile", "tags": ["bk-b"]},
+                }
+            }
+        )
+    )
+    before = docker.ok("images", "-aq").stdout
+    docker.ok("buildx", "bake", "b")
+    assert docker.ok("run", "--rm", "bk-b", "cat", "/hello", "/b").stdout == "hello a\nb\n"
+    docker.ok("rmi", "bk-b")
+    assert docker.ok("images", "-aq").stdout == before
+
+
+def test_a_service_of_composes_is_anothers_context(docker: Docker, work: Path) -> None:
+    (work / "compose.yaml").write_text(
+        "name: bk\nservices:\n"
+        "  one: {build: .}\n"
+        "  two:\n    build:\n      context: .\n"
+        "      dockerfile_inline: 'FROM base'\n"
+        "      additional_contexts: {base: 'service:one'}\n"
+    )
+    docker.ok("compose", "build", "two")
+    assert docker.ok("run", "--rm", "bk-two").stdout == "hello world\n"
 
 
 def test_an_engine_that_stops_ends_its_builds(own_engine: LocalEngine, plugins: Path, work: Path) -> None:

@@ -70,6 +70,26 @@ class InfoResponse(msgspec.Struct):
 # Solving
 
 
+class GraphInput(msgspec.Struct):
+    digest: Annotated[str, 1] = ""
+
+
+class GraphSource(msgspec.Struct):
+    identifier: Annotated[str, 1] = ""
+
+
+class GraphOperation(msgspec.Struct):
+    inputs: Annotated[list[GraphInput], 1] = []
+    source: Annotated[GraphSource | None, 3] = None
+
+
+class Definition(msgspec.Struct):
+    """An LLB graph: encoded operations, the last of which is no more than an input: the graph's result."""
+
+    operations: Annotated[list[bytes], 1] = []
+    metadata: Annotated[dict[str, Empty], 2] = {}
+
+
 class CacheEntry(msgspec.Struct):
     type: Annotated[str, 1] = ""
     attributes: Annotated[dict[str, str], 2] = {}
@@ -86,7 +106,7 @@ class Exporter(msgspec.Struct):
 
 
 class ControlSolveRequest(msgspec.Struct):
-    """`definition` and `inputs` are LLB graphs, which this engine does not take."""
+    """`definition` is an LLB graph, which this engine does not take."""
 
     ref: Annotated[str, 1] = ""
     definition: Annotated[bytes, 2] = b""
@@ -97,7 +117,7 @@ class ControlSolveRequest(msgspec.Struct):
     frontend_attributes: Annotated[dict[str, str], 7] = {}
     cache: Annotated[CacheOptions | None, 8] = None
     entitlements: Annotated[list[str], 9] = []
-    inputs: Annotated[dict[str, bytes], 10] = {}
+    inputs: Annotated[dict[str, Definition], 10] = {}
     internal: Annotated[bool, 11] = False
     source_policy: Annotated[bytes, 12] = b""
     exporters: Annotated[list[Exporter], 13] = []
@@ -264,6 +284,7 @@ class Pong(msgspec.Struct):
 
 class Ref(msgspec.Struct):
     id: Annotated[str, 1] = ""
+    definition: Annotated[Definition | None, 2] = None
 
 
 class GatewayResult(msgspec.Struct):
@@ -275,7 +296,7 @@ class GatewaySolveRequest(msgspec.Struct):
     definition: Annotated[bytes, 1] = b""
     frontend: Annotated[str, 2] = ""
     frontend_options: Annotated[dict[str, str], 3] = {}
-    inputs: Annotated[dict[str, bytes], 13] = {}
+    inputs: Annotated[dict[str, Definition], 13] = {}
     evaluate: Annotated[bool, 14] = False
 
 

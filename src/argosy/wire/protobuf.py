@@ -141,9 +141,13 @@ def _scalar(kind: Any) -> tuple[int, _Append, _Take]:
 
 
 def _map_entry(key: Any, value: Any) -> tuple[int, _Append, _Take]:
+    kinds = (("key", key, 1), ("value", value, 2))
     entry = msgspec.defstruct(
         "Entry",
-        [("key", typing.Annotated[key, 1], key()), ("value", typing.Annotated[value, 2], value())],
+        [
+            (n, typing.Annotated[kind, number], msgspec.field(default_factory=kind))
+            for n, kind, number in kinds
+        ],
     )
 
     def append(data: bytearray, item: tuple[Any, Any]) -> None:

@@ -21,6 +21,7 @@ class Everything(msgspec.Struct):
     texts: Annotated[list[str], 6] = []
     inners: Annotated[list[Inner], 7] = []
     pairs: Annotated[dict[str, str], 18] = {}
+    known: Annotated[dict[int, Inner], 19] = {}
 
 
 class Nested(msgspec.Struct):
@@ -38,6 +39,7 @@ _everything = st.builds(
     texts=st.lists(st.text()),
     inners=st.lists(_inners),
     pairs=st.dictionaries(st.text(), st.text()),
+    known=st.dictionaries(st.integers(0, 9), _inners),
 )
 
 

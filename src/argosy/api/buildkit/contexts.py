@@ -181,11 +181,6 @@ def remote(url: str, session: Session, intake: Intake) -> Context:
 def refused(name: str, place: str) -> ArgosyError:
     """Why a named context cannot be had."""
     kind = place.partition(":")[0]
-    if kind == "input":
-        return NotImplementedYet(
-            f"context {name}: the result of another target cannot be a context",
-            hint=f"Build that target with a tag first, and give it as {name}=docker-image://TAG.",
-        )
     if kind == "oci-layout":
         return NotImplementedYet(
             f"context {name}: OCI layouts of the client's cannot be read",

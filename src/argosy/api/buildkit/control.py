@@ -11,6 +11,7 @@ from argosy.api.buildkit.connection import UNKNOWN, Call, Handle, RpcError
 from argosy.api.buildkit.export import Export, keeps_image, wants_image
 from argosy.api.buildkit.history import History
 from argosy.api.buildkit.job import Job, Jobs
+from argosy.api.buildkit.references import refused_definition
 from argosy.api.buildkit.session import Sessions
 from argosy.api.buildkit.usage import Usage
 from argosy.build.builder import Build
@@ -75,7 +76,7 @@ class Control:
 
     def _solve(self, call: Call) -> None:
         request = received(call, messages.ControlSolveRequest)
-        if request.definition or request.inputs:
+        if request.definition:
             raise refused_definition()
         if request.source_policy:
             raise NotImplementedYet(
@@ -104,7 +105,7 @@ class Control:
         if not request.frontend:
             build = job.wait()
         elif request.frontend == _FRONTEND:
-            result = job.solve(request.frontend_attributes)
+            result = job.solve(request.frontend_attributes, request.inputs)
             build = job.build_of(result.ref.id) if result.ref is not None else None
         else:
             raise refused_frontend(request.frontend)
@@ -163,13 +164,6 @@ def _platforms() -> list[messages.Platform]:
 def worker(images: Images) -> messages.WorkerRecord:
     labels = {_SNAPSHOTTER: images.snapshotter.driver}
     return messages.WorkerRecord("argosy", labels, _platforms(), version())
-
-
-def refused_definition() -> NotImplementedYet:
-    return NotImplementedYet(
-        "this engine builds from Dockerfiles, not from LLB graphs",
-        hint="Give a Dockerfile, and contexts that are directories, images, URLs or git repositories.",
-    )
 
 
 def refused_frontend(name: str) -> NotImplementedYet:

@@ -6,8 +6,9 @@ from typing import TypeVar
 import msgspec
 
 from argosy.api.buildkit.connection import INVALID_ARGUMENT, Call, Handle, RpcError
-from argosy.api.buildkit.control import received, refused_definition, refused_frontend
+from argosy.api.buildkit.control import received, refused_frontend
 from argosy.api.buildkit.job import Job, Jobs
+from argosy.api.buildkit.references import refused_definition
 from argosy.spec import buildkit as messages
 from argosy.wire import protobuf
 
@@ -16,8 +17,9 @@ _PREFIX = "/moby.buildkit.v1.frontend.LLBBridge/"
 _BUILD = "buildkit-controlapi-buildid"
 _FRONTEND = "dockerfile.v0"
 _FRONTEND_CAPABILITIES = (
-    "frontend.caps", "gateway.evaluate", "gateway.solve.evaluate", "gateway.solve.metadata", "proto.refarray",
-    "return", "returnmap", "solve.base", "solve.inlinereturn",
+    "frontend.caps", "frontend.inputs", "gateway.evaluate", "gateway.solve.evaluate",
+    "gateway.solve.metadata", "proto.refarray", "reference.output", "return", "returnmap",
+    "solve.base", "solve.inlinereturn",
 )  # fmt: skip
 _LLB_CAPABILITIES = ("exporter.multiple",)
 
@@ -55,11 +57,11 @@ def _ping(job: Job, _: messages.Empty) -> messages.Pong:
 
 
 def _solve(job: Job, request: messages.GatewaySolveRequest) -> messages.GatewaySolveResponse:
-    if request.definition or request.inputs:
+    if request.definition:
         raise refused_definition()
     if request.frontend != _FRONTEND:
         raise refused_frontend(request.frontend)
-    result = job.solve(request.frontend_options)
+    result = job.solve(request.frontend_options, request.inputs)
     if request.evaluate and result.ref is not None:
         job.evaluate(result.ref.id)
     return messages.GatewaySolveResponse(result)

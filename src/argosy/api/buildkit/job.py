@@ -9,9 +9,10 @@ import contextlib
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import CancelledError, Future, wait
 
-from argosy.api.buildkit import contexts, subrequests
+from argosy.api.buildkit import contexts, references, subrequests
 from argosy.api.buildkit.attributes import Wanted, wanted
 from argosy.api.buildkit.connection import CANCELLED, RpcError
 from argosy.api.buildkit.contexts import Received, Source
@@ -27,12 +28,27 @@ from argosy.build.instructions import Run
 from argosy.build.intake import read_dockerfile, read_ignore
 from argosy.build.interpret import stages
 from argosy.build.progress import Began, Ended, Event, Progress, Warned
-from argosy.errors import ArgosyError, Conflict, Forbidden, NotFound
+from argosy.build.tools import Cancelled
+from argosy.errors import ArgosyError, Conflict, Forbidden, InvalidParameter, NotFound
 from argosy.ids import new_id
-from argosy.spec.buildkit import ControlSolveRequest, Exporter, GatewayResult, Ref, ReturnRequest, SourceInfo
+from argosy.image import Images
+from argosy.spec.buildkit import (
+    ControlSolveRequest,
+    Definition,
+    Exporter,
+    GatewayResult,
+    Ref,
+    ReturnRequest,
+    SourceInfo,
+)
 from argosy.wire import protobuf
 
-_IMAGE = "docker-image://"
+_IMAGE, _INPUT = "docker-image://", "input:"
+# Stands for the image of another build until that has been carried out.
+_PENDING = "result:"
+_POLL = 0.5
+# By the reference that a client was given.
+ResultOf = Callable[[str], "Future[Result]"]
 # The builder counts its steps from 1, and so do we.
 _OFFSET = 1 << 20
 _STORING = "exporting to image"
@@ -43,7 +59,7 @@ _MOST_ENDED = 64
 class Job:
     """Thread-safe as far as its client can tell."""
 
-    def __init__(self, ref: str, builder: Builder, trees: Trees) -> None:
+    def __init__(self, ref: str, builder: Builder, images: Images, trees: Trees, result_of: ResultOf) -> None:
         self.ref = ref
         self.board = Board()
         self.started = time.time_ns()
@@ -51,7 +67,13 @@ class Job:
         self.progress = Progress(lambda event: self._report(event, 0))
         self.attributes: Mapping[str, str] = {}
         self._builder = builder
+        self._images = images
         self._trees = trees
+        self._result_of = result_of
+        self._results: dict[str, Future[Result]] = {}
+        self._asked: dict[str, tuple[Mapping[str, str], Mapping[str, Definition]]] = {}
+        # What must stay until the job has ended.
+        self._held = contextlib.ExitStack()
         self._lock = threading.RLock()
         self._returned = threading.Condition(self._lock)
         self._return: ReturnRequest | None = None
@@ -109,6 +131,9 @@ class Job:
             _close(build)
         for agents in self._agents:
             agents.close()
+        for result in self._results.values():
+            result.cancel()
+        self._held.close()
         self.board.close()
 
     def warn(self, message: str) -> None:
@@ -116,15 +141,15 @@ class Job:
 
     # The frontend
 
-    def solve(self, attributes: Mapping[str, str]) -> GatewayResult:
-        """What the attributes ask for. Raises RpcError."""
+    def solve(self, attributes: Mapping[str, str], inputs: Mapping[str, Definition]) -> GatewayResult:
+        """What the attributes ask for; `inputs` are results of other builds. Raises RpcError."""
         self.attributes = attributes
         build: Build | None = None
         try:
             asked = wanted(attributes)
             if asked.subrequest == subrequests.DESCRIBE:
                 return GatewayResult(metadata=subrequests.describe())
-            build = self._prepared(asked)
+            build = self._prepared(asked, inputs)
             if asked.subrequest:
                 try:
                     return GatewayResult(metadata=subrequests.answer(asked.subrequest, build))
@@ -136,39 +161,61 @@ class Job:
         identifier = new_id()
         with self._lock:
             self._builds[identifier] = build
+            self._results[identifier] = Future()
+            self._asked[identifier] = attributes, inputs
             if self._cancelled:
                 build.cancel()
-        return GatewayResult(Ref(identifier))
+        return GatewayResult(Ref(identifier, references.definition(identifier)))
+
+    def result(self, reference: str) -> "Future[Result] | None":
+        """What a build of this job comes to, once it has been carried out; cancelled if it never is."""
+        return self._results.get(reference)
 
     def run(self, build: Build, deliver: Deliver) -> Result:
         """Raises RpcError."""
+        with self._lock:
+            futures = [self._results[name] for name, other in self._builds.items() if other is build]
         try:
-            return build.run(deliver)
+            build.request.images = {
+                name: self._result_image(name, place) if place.startswith(_PENDING) else place
+                for name, place in build.request.images.items()
+            }
+            result = build.run(deliver)
         except ArgosyError as error:
-            raise as_rpc_error(error, build, self._failed_step) from error
+            failure = as_rpc_error(error, build, self._failed_step)
+            for future in futures:
+                if not future.done():
+                    future.set_exception(failure)
+            raise failure from error
+        for future in futures:
+            if not future.done():
+                future.set_result(result)
+        return result
 
     def evaluate(self, reference: str) -> None:
         """Carry it out here and now, and export it later from the cache. Raises RpcError, NotFound."""
         build = self.build_of(reference)
-        attributes = self.attributes
         self.run(build, lambda *_: None)
-        again = self.solve(attributes)
+        again = self.solve(*self._asked[reference])
         assert again.ref is not None
         with self._lock:
             self._builds[reference] = self._builds.pop(again.ref.id)
 
-    def _prepared(self, asked: Wanted) -> Build:
+    def _prepared(self, asked: Wanted, inputs: Mapping[str, Definition]) -> Build:
         session = self.session
         assert session is not None
         source = Source(session, self._trees, self._builder.digests, self.progress)
         found: dict[str, Context] = {}
+        images = {name: place for name, place in asked.contexts.items() if place.startswith(_IMAGE)}
         try:
             text, excluded = self._definition(asked, source, found)
             if "" not in found:
                 title = "[internal] load build context"
                 found[""] = source.directory(asked.main_name, "", title, excluded)
             for name, place in asked.contexts.items():
-                if not place.startswith(_IMAGE):
+                if place.startswith(_INPUT):
+                    images[name] = _PENDING + _reference(place.removeprefix(_INPUT), inputs)
+                elif name not in images:
                     found[name] = self._named(name, place, source)
         except BaseException:
             for context in found.values():
@@ -185,7 +232,7 @@ class Job:
             text,
             asked.filename,
             found,
-            {name: place for name, place in asked.contexts.items() if place.startswith(_IMAGE)},
+            images,
             asked.options,
             pull=asked.pull,
             secret=session.secret,
@@ -231,6 +278,27 @@ class Job:
             excluded = source.ignored(asked.main_name, "[internal]")
         return text, excluded
 
+    def _result_image(self, name: str, place: str) -> str:
+        """The ID of an image that another build makes, whether that is stored or not. Waits for it."""
+        future = self._result_of(place.removeprefix(_PENDING))
+        while not wait([future], _POLL).done:
+            if self._cancelled:
+                raise Cancelled("context canceled")
+        try:
+            result = future.result()
+        except CancelledError:
+            raise InvalidParameter(f"the build of context {name} was called off") from None
+        lease = self._held.enter_context(self._images.lease())
+        record = self._images.assembler.register(result.configuration, lease)
+        self._held.callback(self._forget, record.id)
+        return record.id
+
+    def _forget(self, image: str) -> None:
+        """Unless somebody has given it a name meanwhile, or uses it."""
+        with contextlib.suppress(Conflict, NotFound):
+            if not self._images.resolve(image).tags:
+                self._images.remove(image)
+
     def _named(self, name: str, place: str, source: Source) -> Context:
         session = self.session
         assert session is not None
@@ -260,8 +328,9 @@ class Job:
 class Jobs:
     """Thread-safe. Those that have ended are kept a while: their last events may not have been read."""
 
-    def __init__(self, builder: Builder, trees: Trees) -> None:
+    def __init__(self, builder: Builder, images: Images, trees: Trees) -> None:
         self._builder = builder
+        self._images = images
         self._trees = trees
         self._changed = threading.Condition()
         self._jobs: OrderedDict[str, Job] = OrderedDict()
@@ -269,7 +338,7 @@ class Jobs:
 
     def begin(self, request: ControlSolveRequest, session: Session) -> Job:
         """Raises Conflict."""
-        job = Job(request.ref, self._builder, self._trees)
+        job = Job(request.ref, self._builder, self._images, self._trees, self._result_of)
         job.session = session
         job.entitlements = request.entitlements
         job.attributes = request.frontend_attributes
@@ -297,6 +366,15 @@ class Jobs:
             raise NotFound(f"no such job {ref}")
         return job
 
+    def _result_of(self, reference: str) -> Future[Result]:
+        """Raises NotFound."""
+        with self._changed:
+            jobs = [*self._jobs.values(), *self._ended.values()]
+        for job in jobs:
+            if (found := job.result(reference)) is not None:
+                return found
+        raise NotFound(f"no such ref: {reference}")
+
     def active(self) -> list[Job]:
         with self._changed:
             return list(self._jobs.values())
@@ -321,6 +399,13 @@ def _check_rights(build: Build, allowed: Sequence[str]) -> None:
 def _close(build: Build) -> None:
     for context in build.request.contexts.values():
         context.close()
+
+
+def _reference(name: str, inputs: Mapping[str, Definition]) -> str:
+    """Raises InvalidParameter, NotImplementedYet."""
+    if name not in inputs:
+        raise InvalidParameter(f"invalid input {name}")
+    return references.reference(inputs[name])
 
 
 def _shown(url: str) -> str:

@@ -26,7 +26,7 @@ class Service:
 
     def __init__(self, images: Images, builder: Builder, trees: Trees) -> None:
         self._sessions = Sessions()
-        self._jobs = Jobs(builder, trees)
+        self._jobs = Jobs(builder, images, trees)
         history = History(builder)
         usage = Usage(builder.usage)
         control = Control(images, self._sessions, self._jobs, history, usage, self.tunnel)
