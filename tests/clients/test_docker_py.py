@@ -82,6 +82,45 @@ def test_images_and_volumes(client: docker.DockerClient) -> None:
     volume.remove()
 
 
+def test_files_come_and_go(client: docker.DockerClient) -> None:
+    container = client.containers.run("busybox", "sleep 1000", detach=True)
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w:gz") as made:
+        entry = tarfile.TarInfo("made")
+        entry.size, entry.mode = 4, 0o4711
+        made.addfile(entry, io.BytesIO(b"text"))
+    assert container.put_archive("/tmp", archive.getvalue())
+    pieces, found = container.get_archive("/tmp/made")
+    assert (found["name"], found["size"], found["mode"]) == ("made", 4, 1 << 23 | 0o711)
+    with tarfile.open(fileobj=io.BytesIO(b"".join(pieces))) as read:
+        assert read.getmember("made").mode == 0o4711
+    with pytest.raises(docker.errors.NotFound, match="Could not find the file /none"):
+        container.get_archive("/none")
+    assert {"Path": "/tmp/made", "Kind": 1} in container.diff()
+    image = container.commit("committed", "1", message="why", conf={"Env": ["A=b"]}, changes=["USER 5"])
+    assert image.tags == ["committed:1"]
+    assert (image.attrs["Config"]["User"], image.attrs["Config"]["Env"][0]) == ("5", "A=b")
+    assert client.containers.run("committed:1", "cat /tmp/made", user="0", remove=True) == b"text"
+    with tarfile.open(fileobj=io.BytesIO(b"".join(container.export()))) as whole:
+        assert whole.getmember("tmp/made").size == 4
+    client.images.remove("committed:1")
+
+
+def test_use_is_measured(client: docker.DockerClient) -> None:
+    container = client.containers.run("busybox", "sleep 1000", detach=True, mem_limit="64m")
+    once = container.stats(stream=False)
+    assert once["memory_stats"]["limit"] == 64 << 20
+    assert once["pids_stats"]["current"] == 1
+    assert once["precpu_stats"]["system_cpu_usage"] < once["cpu_stats"]["system_cpu_usage"]
+    stream = container.stats(decode=True)
+    first, second = next(stream), next(stream)
+    assert first["read"] == second["preread"]
+    assert set(second["networks"]) == {"eth0"}
+    stream.close()
+    container.stop(timeout=0)
+    assert "system_cpu_usage" not in container.stats(stream=False)["cpu_stats"]
+
+
 def test_version_info_and_events(client: docker.DockerClient) -> None:
     assert client.ping()
     assert client.version()["ApiVersion"] == "1.51"

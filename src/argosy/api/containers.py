@@ -1,11 +1,13 @@
 """/containers: one handler an operation."""
 
 import asyncio
+import contextlib
 import os
-import socket
 import time
+from collections.abc import AsyncIterator
 
 from argosy.api import parameters
+from argosy.api.attach_websocket import Bridge
 from argosy.api.http import MULTIPLEXED, Request, Response, document, no_content
 from argosy.api.router import Router
 from argosy.engine import create, listing, logs, remove, report, start, stop
@@ -41,6 +43,7 @@ class Containers:
             ("POST", "/containers/{id}/update", self.update),
             ("POST", "/containers/{id}/wait", self.wait),
             ("POST", "/containers/{id}/attach", self.attach),
+            ("GET", "/containers/{id}/attach/ws", self.attach_websocket),
             ("POST", "/containers/{id}/resize", self.resize),
             ("GET", "/containers/{id}/logs", self.logs),
             ("GET", "/containers/{id}/top", self.top),
@@ -172,20 +175,25 @@ class Containers:
             await future
         await stream.send({"StatusCode": container.state.exit_code})
 
-    async def attach(self, request: Request) -> None:
+    def _attachable(self, request: Request) -> tuple[Container, bytes]:
+        """The container, and the keys that detach. Raises Conflict, InvalidParameter, NotFound."""
         container = self._find(request)
         keys = parameters.detach_keys(request.query.get("detachKeys", ""))
         if container.status == Status.PAUSED:
             raise Conflict(f"container {container.id} is paused, unpause the container before attach")
         if container.status == Status.RESTARTING:
             raise Conflict(f"container {container.id} is restarting, wait until the container is running")
-        with_logs, live = request.flag("logs"), request.flag("stream")
+        return container, keys
+
+    async def attach(self, request: Request) -> None:
+        container, keys = self._attachable(request)
         stdout, stderr = request.flag("stdout"), request.flag("stderr")
         connection, initial = request.hijack(RAW if container.terminal else MULTIPLEXED)
         with connection:
-            if with_logs:
-                await self._send_log(container, connection, stdout=stdout, stderr=stderr)
-            if live:
+            if request.flag("logs"):
+                async for data in self._logged(container, stdout=stdout, stderr=stderr):
+                    await self._engine.loop.sock_sendall(connection, data)
+            if request.flag("stream"):
                 await self._engine.shim.attach(
                     connection,
                     container.id,
@@ -197,12 +205,30 @@ class Containers:
                     initial=initial,
                 )
 
-    async def _send_log(
-        self, container: Container, connection: socket.socket, *, stdout: bool, stderr: bool
-    ) -> None:
-        query = logs.Query(stdout=stdout, stderr=stderr)
-        async for data in logs.read(self._engine, container, query):
-            await self._engine.loop.sock_sendall(connection, data)
+    async def attach_websocket(self, request: Request) -> None:
+        container, keys = self._attachable(request)
+        # Until then all streams were attached, whatever was asked for.
+        every = request.version < (1, 42)
+        stdin, stdout, stderr = (every or request.flag(name) for name in ("stdin", "stdout", "stderr"))
+        with contextlib.closing(Bridge(request, framed=not container.terminal)) as bridge:
+            if request.flag("logs"):
+                async for data in self._logged(container, stdout=stdout, stderr=stderr):
+                    await bridge.write(data)
+            if request.flag("stream"):
+                await self._engine.shim.attach(
+                    bridge.end,
+                    container.id,
+                    "",
+                    stdin=stdin and container.spec.config.open_stdin,
+                    stdout=stdout,
+                    stderr=stderr,
+                    detach_keys=keys if stdin else b"",
+                    initial=b"",
+                )
+            await bridge.run()
+
+    def _logged(self, container: Container, *, stdout: bool, stderr: bool) -> AsyncIterator[bytes]:
+        return logs.read(self._engine, container, logs.Query(stdout=stdout, stderr=stderr))
 
     async def resize(self, request: Request) -> Response:
         container = self._find(request)

@@ -13,7 +13,7 @@ import logging
 import select
 import socket
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, unquote
 
@@ -153,12 +153,14 @@ class Request:
         """Send the headers at once; what follows, one thread writes. It closes the sink."""
         return await self._connection.start_sink([("Content-Type", content_type), *(headers or [])])
 
-    def hijack(self, content_type: str = _RAW) -> tuple[socket.socket, bytes]:
+    def hijack(
+        self, content_type: str = _RAW, headers: Iterable[tuple[str, str]] = ()
+    ) -> tuple[socket.socket, bytes]:
         """Answer 101 (or 200 to a client that did not ask for an upgrade) and let go of the connection.
 
         Returns a socket of the caller's own and the bytes that have come in already.
         """
-        return self._connection.hijack(self, content_type)
+        return self._connection.hijack(self, content_type, headers)
 
 
 class Stream:
@@ -445,7 +447,9 @@ class Connection(asyncio.Protocol):
             self._room = self.loop.create_future()
             await self._room
 
-    def hijack(self, request: Request, content_type: str) -> tuple[socket.socket, bytes]:
+    def hijack(
+        self, request: Request, content_type: str, headers: Iterable[tuple[str, str]]
+    ) -> tuple[socket.socket, bytes]:
         self._transport.pause_reading()
         upgrade = request.headers.get("upgrade", "")
         if upgrade:
@@ -454,6 +458,7 @@ class Connection(asyncio.Protocol):
             head += f"Connection: Upgrade\r\nUpgrade: {upgrade}"
         else:
             head = f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}"
+        head += "".join(f"\r\n{name}: {value}" for name, value in headers)
         duplicate = self._own_socket()
         self._hijacked = True
         # Nothing is buffered on a connection that has sent no answer yet, so this leaves at once.

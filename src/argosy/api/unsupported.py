@@ -5,7 +5,6 @@ from argosy.api.router import Router
 from argosy.errors import NotImplementedYet
 
 _OPERATIONS = (
-    ("GET", "/containers/{id}/attach/ws", "attaching by WebSocket"),
     ("POST", "/networks/{id}/connect", "networks of one's own"),
     ("POST", "/networks/{id}/disconnect", "networks of one's own"),
     ("GET", "/plugins", "plugins"),
