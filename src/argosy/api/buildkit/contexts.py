@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from argosy.api.buildkit.connection import RpcError
 from argosy.api.buildkit.session import Session
-from argosy.api.buildkit.transfer import Receiver
+from argosy.api.buildkit.transfer import Hostile, Receiver
 from argosy.api.buildkit.trees import Trees
 from argosy.build import ignore
 from argosy.build.builder import Build
@@ -15,7 +15,7 @@ from argosy.build.contexts import Context
 from argosy.build.files import FileDigests
 from argosy.build.intake import Intake
 from argosy.build.progress import Progress, StepProgress
-from argosy.build.vertex import CopyVertex, RunVertex
+from argosy.build.vertex import CopyVertex, Origin, RunVertex
 from argosy.errors import ArgosyError, InvalidParameter, NotImplementedYet
 
 IGNORE = ".dockerignore"
@@ -138,7 +138,7 @@ class Received(Context):
                     self.path = self._fetch(self._paths())
                 except OSError as error:
                     raise ArgosyError(f"failed to receive the build context: {error}") from error
-                except RpcError as error:
+                except (RpcError, Hostile) as error:
                     raise InvalidParameter(f"failed to receive the build context: {error.message}") from error
             return super().descriptor
 
@@ -164,10 +164,8 @@ class Received(Context):
         return [] if "" in cleaned else sorted(cleaned)
 
 
-def _is_from(origin: object, name: str) -> bool:
-    from argosy.build.vertex import Origin
-
-    return isinstance(origin, Origin) and origin.vertex is None and origin.context == name
+def _is_from(origin: Origin, name: str) -> bool:
+    return origin.vertex is None and origin.context == name
 
 
 def remote(url: str, session: Session, intake: Intake) -> Context:

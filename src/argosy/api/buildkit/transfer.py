@@ -74,7 +74,7 @@ class Receiver:
             listed = finished = False
             for message in self._call:
                 self._bytes += len(message)
-                packet = protobuf.decode(Packet, message)
+                packet = _packet(message)
                 if packet.type == STAT and packet.stat is not None and not listed:
                     self._entry(packet.stat)
                 elif packet.type == STAT and packet.stat is None:
@@ -222,6 +222,14 @@ def write_all(descriptor: int, data: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
+def _packet(message: bytes) -> Packet:
+    """Raises Hostile."""
+    try:
+        return protobuf.decode(Packet, message)
+    except protobuf.MalformedMessage as error:
+        raise Hostile(f"a packet that is none: {error}") from None
+
+
 def _checked(path: str) -> tuple[str, str]:
     """The directory and the name. Raises Hostile."""
     parts = path.split("/")
@@ -305,7 +313,7 @@ class Sender:
 
     def _take_requests(self) -> None:
         for message in self._call:
-            packet = protobuf.decode(Packet, message)
+            packet = _packet(message)
             if packet.type == REQUEST:
                 self._queue.put(packet.id)
             elif packet.type == FINISH:

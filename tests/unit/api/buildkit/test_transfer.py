@@ -191,6 +191,14 @@ def test_packets_that_no_client_sends_are_refused(packets: list[Packet], target:
         _receive(packets, target)
 
 
+def test_bytes_that_are_no_packet_are_refused(target: Path) -> None:
+    def serve(call: Call) -> None:
+        call.send(b"\x0b\xff")
+
+    with connected(serve) as client, _opened(target) as root, pytest.raises(Hostile, match="packet"):
+        Receiver(client.call("/copy"), root, lambda _: None).run()
+
+
 def test_a_sender_that_ends_early_has_not_sent_it_all(target: Path) -> None:
     def serve(call: Call) -> None:
         call.send(protobuf.encode(_stat("x")))
