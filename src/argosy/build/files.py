@@ -15,7 +15,7 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from argosy.build.ignore import Ignore
@@ -122,25 +122,7 @@ class Files:
 
     def resolve(self, path: str) -> str:
         """Every link on the way is followed, the last one too; what is missing is left as it stands."""
-        pending = [part for part in reversed(path.split("/")) if part not in ("", ".")]
-        done: list[str] = []
-        links = 0
-        while pending:
-            part = pending.pop()
-            if part == "..":
-                done = done[:-1]
-                continue
-            target = self._link("/".join([*done, part]))
-            if target is None:
-                done.append(part)
-                continue
-            links += 1
-            if links > _LINKS:
-                raise InvalidParameter(f"too many symbolic links in {path}")
-            if target.startswith("/"):
-                done = []
-            pending += [each for each in reversed(target.split("/")) if each not in ("", ".")]
-        return "/".join(done)
+        return follow(path, self._link)
 
     def status(self, path: str) -> Status | None:
         if not path:
@@ -293,6 +275,31 @@ class Files:
                 found.append((name, status))
         found.sort()
         return found
+
+
+def follow(path: str, link_of: Callable[[str], str | None]) -> str:
+    """Where a path leads in a tree, never out of its root. `link_of` gives a link's target, None for others.
+
+    Raises InvalidParameter for links that lead round and round.
+    """
+    pending = [part for part in reversed(path.split("/")) if part not in ("", ".")]
+    done: list[str] = []
+    links = 0
+    while pending:
+        part = pending.pop()
+        if part == "..":
+            done = done[:-1]
+            continue
+        target = link_of("/".join([*done, part]))
+        if target is None:
+            done.append(part)
+            continue
+        links += 1
+        if links > _LINKS:
+            raise InvalidParameter(f"too many symbolic links in {path}")
+        done = [] if target.startswith("/") else done
+        pending += [each for each in reversed(target.split("/")) if each not in ("", ".")]
+    return "/".join(done)
 
 
 def digest_of(descriptor: int) -> bytes:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from argosy.build.complain import DockerfileError
-from argosy.build.files import Files, Status, extended_attributes, status_of
+from argosy.build.files import Files, Status, extended_attributes, follow, status_of
 from argosy.build.mode import ModeChange
 from argosy.build.select import Picked, Root, Selection
 from argosy.errors import InvalidParameter
@@ -20,7 +20,6 @@ from argosy.linux.path import O_PATH, open_in_root
 
 _CHUNK = 1 << 20
 _SMALL = 1 << 17
-_LINKS = 255
 _KINDS = {
     stat.S_IFREG: tar.REGULAR,
     stat.S_IFDIR: tar.DIRECTORY,
@@ -75,24 +74,7 @@ class Layer:
     # Where a path leads
 
     def resolve(self, path: str) -> str:
-        pending = [part for part in reversed(path.split("/")) if part not in ("", ".")]
-        done: list[str] = []
-        links = 0
-        while pending:
-            part = pending.pop()
-            if part == "..":
-                done = done[:-1]
-                continue
-            target = self._link("/".join([*done, part]))
-            if target is None:
-                done.append(part)
-                continue
-            links += 1
-            if links > _LINKS:
-                raise InvalidParameter(f"too many symbolic links in {path}")
-            done = [] if target.startswith("/") else done
-            pending += [each for each in reversed(target.split("/")) if each not in ("", ".")]
-        return "/".join(done)
+        return follow(path, self._link)
 
     def is_directory(self, resolved: str) -> bool:
         added = self._added.get(resolved)

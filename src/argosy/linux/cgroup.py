@@ -16,6 +16,8 @@ import struct
 import time
 from typing import Any, NamedTuple, Protocol
 
+from argosy.linux import block_io
+from argosy.linux.block_io import BlockCount
 from argosy.linux.libc import libc
 
 _ROOT = "/sys/fs/cgroup"
@@ -38,15 +40,6 @@ class Setting(NamedTuple):
     file: str
     value: str
     required: bool = True
-
-
-class BlockCount(NamedTuple):
-    """`operation` is Docker's word on v1 (`Read`, …, `Total`), runc's on v2 (`read`, `write`)."""
-
-    major: int
-    minor: int
-    operation: str
-    value: int
 
 
 class Group(Protocol):
@@ -288,7 +281,7 @@ class _V1:
     def block_io(self) -> tuple[list[BlockCount], list[BlockCount]]:
         directory = self._at.get("blkio", "")
         bytes_, operations = (
-            _v1_block_counts(_read(f"{directory}/blkio.throttle.{file}_recursive"))
+            block_io.read_v1(_read(f"{directory}/blkio.throttle.{file}_recursive"))
             for file in ("io_service_bytes", "io_serviced")
         )
         return bytes_, operations
@@ -305,31 +298,6 @@ def _throttling(cpu: dict[str, int]) -> dict[str, int]:
         "throttled_periods": cpu.get("nr_throttled", 0),
         "throttled_time": cpu.get("throttled_time", cpu.get("throttled_usec", 0) * 1000),
     }
-
-
-def _v1_block_counts(text: str) -> list[BlockCount]:
-    """`8:0 Read 4096`; the last line is the sum of all devices."""
-    found = []
-    for line in text.splitlines():
-        words = line.split()
-        if len(words) == 3:
-            major, _, minor = words[0].partition(":")
-            found.append(BlockCount(int(major), int(minor), words[1], int(words[2])))
-    return found
-
-
-def _v2_block_counts(text: str, unit: str) -> list[BlockCount]:
-    """`8:0 rbytes=4096 wbytes=0 rios=1 wios=0 dbytes=0 dios=0`"""
-    found = []
-    for line in text.splitlines():
-        device, *counters = line.split()
-        major, _, minor = device.partition(":")
-        values = dict(counter.partition("=")[::2] for counter in counters)
-        for letter, operation in (("r", "read"), ("w", "write")):
-            value = values.get(letter + unit)
-            if value is not None:
-                found.append(BlockCount(int(major), int(minor), operation, int(value)))
-    return found
 
 
 def _v1_device_rule(rule: dict[str, Any]) -> str:
@@ -506,7 +474,7 @@ class _V2:
 
     def block_io(self) -> tuple[list[BlockCount], list[BlockCount]]:
         text = _read(f"{self._directory}/io.stat")
-        return _v2_block_counts(text, "bytes"), _v2_block_counts(text, "ios")
+        return block_io.read_v2(text, "bytes"), block_io.read_v2(text, "ios")
 
     def remove(self) -> None:
         _rmdir(self._directory)
