@@ -45,6 +45,18 @@ def engine(shared_engine: LocalEngine) -> Iterator[LocalEngine]:
     shared_engine.remove_all()
 
 
+@pytest.fixture(scope="module")
+def build_engine(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[LocalEngine]:
+    """One for a module that builds: what builds leave behind is nobody else's business."""
+    engine = _new_engine(tmp_path_factory, cache)
+    engine.start()
+    try:
+        engine.import_base()
+        yield engine
+    finally:
+        engine.shut_down()
+
+
 @pytest.fixture
 def own_engine(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[LocalEngine]:
     """An engine that a test may kill and start again."""

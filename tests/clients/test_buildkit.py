@@ -36,8 +36,12 @@ def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Docker:
-    def __init__(self, engine: LocalEngine, config: Path, work: Path) -> None:
-        self.environment = {**engine.environment, "DOCKER_CONFIG": str(config), "BUILDKIT_PROGRESS": "plain"}
+    def __init__(self, build_engine: LocalEngine, config: Path, work: Path) -> None:
+        self.environment = {
+            **build_engine.environment,
+            "DOCKER_CONFIG": str(config),
+            "BUILDKIT_PROGRESS": "plain",
+        }
         self._work = work
 
     def __call__(self, *words: str, stdin: bytes = b"", **more: str) -> Answer:
@@ -79,8 +83,8 @@ def work(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def docker(engine: LocalEngine, plugins: Path, work: Path) -> Docker:
-    return Docker(engine, plugins, work)
+def docker(build_engine: LocalEngine, plugins: Path, work: Path) -> Docker:
+    return Docker(build_engine, plugins, work)
 
 
 def test_an_image_is_built_tagged_and_runs(docker: Docker) -> None:
@@ -262,7 +266,7 @@ def test_files_about_the_image_are_written(docker: Docker, work: Path) -> None:
     assert quiet.startswith("sha256:")
 
 
-@pytest.mark.usefixtures("engine")
+@pytest.mark.usefixtures("build_engine")
 def test_an_image_is_pushed_with_the_clients_credentials(docker: Docker, work: Path, tmp_path: Path) -> None:
     with registry_server(tmp_path, users=True) as address:
         refused = docker("build", "--push", "-t", f"{address}/bk", ".")
@@ -448,13 +452,13 @@ def sleeping(docker: Docker, work: Path) -> Iterator[tuple[subprocess.Popen[byte
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_build_ends_with_its_client(
-    sleeping: tuple[subprocess.Popen[bytes], str], engine: LocalEngine, number: signal.Signals
+    sleeping: tuple[subprocess.Popen[bytes], str], build_engine: LocalEngine, number: signal.Signals
 ) -> None:
     build, step = sleeping
     build.send_signal(number)
     build.wait(10)
     assert _until(lambda: not _running(step))
-    engine.assert_clean()
+    build_engine.assert_clean()
 
 
 def test_the_cache_is_listed_and_pruned(docker: Docker) -> None:

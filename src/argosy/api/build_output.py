@@ -1,5 +1,6 @@
 """What becomes of a build: names in the store, pushes, archives and trees for the client."""
 
+import functools
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -44,6 +45,13 @@ class Delivery:
         for number, output in enumerate(self._wanted.outputs):
             with build.progress.begin(f"exporting to {_SHOWN[output.type]}"):
                 self._one(_FIRST + number, output, build, outcome, image)
+        for number, cache in enumerate(self._wanted.caches, _FIRST + len(self._wanted.outputs)):
+            whole = cache.mode == "max"
+            if cache.reference:
+                to = parse_reference(cache.reference).with_default_tag()
+                build.export_cache(outcome, to, whole=whole)
+            else:
+                build.export_cache(outcome, functools.partial(self._send, number), whole=whole)
         if self._wanted.push:
             self._push(self._wanted.tags, build)
 

@@ -18,6 +18,7 @@ from argosy.errors import InvalidParameter
 from argosy.image import Credentials, parse_reference
 from argosy.image.decompress import Prefixed
 from argosy.image.platforms import format_platform, host_platform
+from argosy.image.reference import Reference
 from argosy.image.tar import Source, is_header
 from argosy.spec.docker_container import Ulimit
 
@@ -39,7 +40,7 @@ class NotHere(InvalidParameter):
     status = 412
 
 
-class Place(msgspec.Struct, rename="camel"):
+class Place(msgspec.Struct, rename="camel", frozen=True):
     """A context: a `path` of this machine, whose identity shows that it is the same; a `url`; or `sent`, as a
     tar that follows the document."""
 
@@ -55,6 +56,20 @@ class Output(msgspec.Struct, rename="camel"):
 
     type: str
     attributes: dict[str, str] = {}
+
+
+class CacheSource(msgspec.Struct, rename="camel"):
+    """At a registry under the name `reference`, or an OCI layout in the directory `place`."""
+
+    reference: str = ""
+    place: Place = Place()
+
+
+class CacheTarget(msgspec.Struct, rename="camel"):
+    """To a registry under the name `reference`, or without one to the client. `mode`: min or max."""
+
+    reference: str = ""
+    mode: str = "min"
 
 
 class Document(msgspec.Struct, rename="camel"):
@@ -85,6 +100,9 @@ class Document(msgspec.Struct, rename="camel"):
     check: bool = False
     explain: bool = False
     debug: bool = False
+    cache_from: list[CacheSource] = []
+    cache_to: list[CacheTarget] = []
+    inline_cache: bool = False
 
 
 @dataclass(slots=True)
@@ -94,6 +112,7 @@ class Wanted:
     request: Request
     tags: list[str] = field(default_factory=list)
     outputs: list[Output] = field(default_factory=list)
+    caches: list[CacheTarget] = field(default_factory=list)
     push: bool = False
     explain: bool = False
     quiet: bool = False
@@ -147,6 +166,8 @@ def from_document(document: Document, body: Source, intake: Intake) -> Wanted:
             keep=not document.outputs or _is_kept(document.outputs),
             check=document.check,
             debug=document.debug,
+            imports=[_cache_source(each) for each in document.cache_from],
+            inline_cache=document.inline_cache,
         )
     except BaseException:
         for context in contexts.values():
@@ -155,7 +176,9 @@ def from_document(document: Document, body: Source, intake: Intake) -> Wanted:
     here = document.contexts.get("")
     shown = (here.path or here.url) if here is not None else ""
     request.place = f"{shown}\0{document.filename}\0{document.target}"
-    return Wanted(request, document.tags, document.outputs, document.push, document.explain)
+    return Wanted(
+        request, document.tags, document.outputs, document.cache_to, document.push, document.explain
+    )
 
 
 def from_query(http: HTTPRequest, body: Source, intake: Intake) -> Wanted:
@@ -232,13 +255,24 @@ def _context(name: str, place: Place, body: Source, intake: Intake) -> Context:
         return intake.remote(place.url)
     if not place.path:
         return intake.empty()
+    _require_here(place, f"the context {name or place.path}")
+    return intake.directory(place.path)
+
+
+def _require_here(place: Place, what: str) -> None:
     try:
         found = os.stat(place.path)
     except OSError:
         found = None
     if found is None or (found.st_dev, found.st_ino) != (place.device, place.inode):
-        raise NotHere(f"the context {name or place.path} is not a directory of the engine's machine")
-    return intake.directory(place.path)
+        raise NotHere(f"{what} is not a directory of the engine's machine")
+
+
+def _cache_source(source: CacheSource) -> Reference | str:
+    if source.reference:
+        return parse_reference(source.reference).with_default_tag()
+    _require_here(source.place, f"the cache {source.place.path}")
+    return source.place.path
 
 
 def _sent(body: Source, intake: Intake) -> tuple[bytes | None, Context]:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from argosy.build import lint
-from argosy.build.cache import BuildCache
+from argosy.build.cache import BuildCache, Record
 from argosy.build.cache_mounts import CacheMounts
 from argosy.build.complain import DockerfileError, excerpt
 from argosy.build.configuration import configuration
@@ -29,6 +29,7 @@ from argosy.build.files import FileDigests
 from argosy.build.graph import Base, Graph, Options
 from argosy.build.intake import Intake
 from argosy.build.past import KEPT, Past, Recorder, details, unpack_listing
+from argosy.build.portable import PortableCache, with_records, within
 from argosy.build.progress import Progress, Report, Warned
 from argosy.build.run import StepFailed
 from argosy.build.solver import Failure, InFlight, Outcome, Solver
@@ -66,6 +67,7 @@ class Request:
     `credentials_for` is asked for a registry's host. Contexts are the build's, which closes them. The image
     is stored for the length of the build (`store`), and for good (`keep`). `place` says what is built, to
     tell which build was the one before. `debug`: what a failed step leaves becomes an image, `Build.remains`.
+    `imports` are caches to be had at registries, or in directories of this machine.
     """
 
     dockerfile: bytes
@@ -80,6 +82,8 @@ class Request:
     credentials_for: Callable[[str], Credentials] = lambda host: Credentials()
     place: str = ""
     debug: bool = False
+    imports: Sequence[Reference | str] = ()
+    inline_cache: bool = False
     store: bool = True
     keep: bool = True
     check: bool = False
@@ -110,6 +114,7 @@ class Builder:
         self.selections = Selections()
         self.scratch = _scratch(root)
         self.intake = Intake(os.path.join(root, "build-contexts"), self.digests)
+        self.portable = PortableCache(images, self.cache)
         self.usage = Usage(self.cache, self.mounts, images, root)
         self._root = root
         self._worker = worker
@@ -241,6 +246,7 @@ class Build:
                     cancelled=self._cancelled,
                 )
                 tools.check()
+                self._import()
                 self.graph = graph = Graph(dockerfile, options, self._resolve)
                 warnings = self._warnings(dockerfile, options)
                 self.solver = solver = Solver(tools, self._in_flight, self.progress)
@@ -254,6 +260,8 @@ class Build:
                 document = configuration(
                     graph.target, outcome.diff_ids, solver.outcome, options.labels, options.latest
                 )
+                if request.inline_cache:
+                    document = with_records(document, within(self.records(), outcome.diff_ids))
                 image = self._stored(document) if request.store else None
                 if deliver is not None:
                     deliver(self, outcome, image)
@@ -282,6 +290,40 @@ class Build:
             return report
         finally:
             self._close()
+
+    def records(self) -> list[Record]:
+        """What the cache has of this build's steps."""
+        keys = sorted(self.solver.used_keys) if self.solver is not None else []
+        return [record for key in keys if (record := self._builder.cache.get(key)) is not None]
+
+    def export_cache(
+        self, outcome: Outcome, to: Reference | Callable[[bytes], object], *, whole: bool
+    ) -> None:
+        """To a registry, or as a tar. `whole`: of all stages, not of the target's own steps alone."""
+        records = self.records() if whole else within(self.records(), outcome.diff_ids)
+        portable = self._builder.portable
+        with self.progress.begin("exporting cache") as step:
+            if isinstance(to, Reference):
+                credentials = self.request.credentials_for(to.domain)
+                portable.push(records, to, credentials, step.count_transfer)
+            else:
+                portable.save(records, to)
+
+    def _import(self) -> None:
+        """A cache that cannot be had makes a build slower, and is no reason against it."""
+        portable = self._builder.portable
+        for source in self.request.imports:
+            step = self.progress.begin(f"importing cache manifest from {source}")
+            try:
+                if isinstance(source, Reference):
+                    credentials = self.request.credentials_for(source.domain)
+                    portable.fetch(source, credentials, step.count_transfer)
+                else:
+                    portable.load(source)
+            except ArgosyError as error:
+                step.end(error=error.message)
+            else:
+                step.end()
 
     def view(self, outcome: Outcome) -> RootView:
         """What the layers look like, for as long as the build goes on. Close it."""

@@ -289,6 +289,25 @@ class Images:
             attributes = {**record.labels, "name": pushed.familiar_name}
             self._on_event("push", pushed.familiar, attributes)
 
+    def push_image(
+        self,
+        record: ImageRecord,
+        reference: Reference,
+        *,
+        credentials: Credentials | None = None,
+        progress: Report = silent,
+    ) -> None:
+        """As `push`, under a name that it need not have here."""
+        images = [(reference.tag, record)]
+        with self._leases.take() as lease:
+            self._pusher.push(
+                reference.repository(), images, credentials or Credentials(), Progress(progress), lease
+            )
+
+    def configuration(self, record: ImageRecord) -> bytes:
+        """As it is stored."""
+        return self._content.read(record.id)
+
     def load(
         self, stream: Source, *, progress: Report = silent, quiet: bool = False, platform: str | None = None
     ) -> Records:

@@ -23,11 +23,33 @@ class Outputs:
     def __init__(self, texts: list[str], *, push: bool, load: bool) -> None:
         """Raises Failure."""
         self.documents: list[dict[str, Any]] = []
+        self.caches: list[dict[str, Any]] = []
+        self.is_cache_inline = False
         self._sinks: dict[int, Sink] = {}
         for text in texts:
             self._add(text)
         if (push or load) and self.documents and not any(d["type"] == "image" for d in self.documents):
             self.documents.append({"type": "image", "attributes": {}})
+
+    def add_caches(self, texts: list[str]) -> None:
+        """--cache-to. Raises Failure."""
+        for text in texts:
+            attributes = _cache_attributes(text)
+            kind, mode = attributes.get("type", "registry"), attributes.get("mode", "min")
+            if mode not in ("min", "max"):
+                raise Failure(f"--cache-to {text}: invalid mode {mode!r}; it is min or max")
+            if kind == "inline":
+                self.is_cache_inline = True
+            elif kind == "registry" and attributes.get("ref"):
+                self.caches.append({"reference": attributes["ref"], "mode": mode})
+            elif kind == "local" and attributes.get("dest"):
+                self._sinks[len(self.documents) + len(self.caches)] = Tree(attributes["dest"])
+                self.caches.append({"mode": mode})
+            else:
+                raise Failure(
+                    f"--cache-to {text}: it is type=inline, type=registry,ref=NAME or "
+                    "type=local,dest=DIRECTORY"
+                )
 
     def write(self, stream: int, data: bytes) -> None:
         self._sinks[stream - _FIRST].write(data)
@@ -150,6 +172,35 @@ def _created(path: str) -> BinaryIO:
         return open(path, "wb")
     except OSError as error:
         raise Failure(f"cannot create {path}: {error.strerror}") from None
+
+
+def cache_sources(texts: list[str]) -> list[dict[str, Any]]:
+    """--cache-from. Raises Failure."""
+    from argosy.cli.building.source import place_of
+
+    found: list[dict[str, Any]] = []
+    for text in texts:
+        attributes = _cache_attributes(text)
+        kind = attributes.get("type", "registry")
+        if kind == "registry" and attributes.get("ref"):
+            found.append({"reference": attributes["ref"]})
+        elif kind == "local" and attributes.get("src"):
+            found.append({"place": place_of(attributes["src"])})
+        else:
+            raise Failure(
+                f"--cache-from {text}: it is NAME, type=registry,ref=NAME or type=local,src=DIRECTORY"
+            )
+    return found
+
+
+def _cache_attributes(text: str) -> dict[str, str]:
+    """A bare word is a name at a registry."""
+    from argosy.cli.values import split_fields
+
+    fields = split_fields(text)
+    if len(fields) == 1 and "=" not in fields[0]:
+        return {"type": "registry", "ref": fields[0]}
+    return dict(field.partition("=")[::2] for field in fields)
 
 
 def _attributes(text: str) -> dict[str, str]:

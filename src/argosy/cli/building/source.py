@@ -85,7 +85,7 @@ class BuildSource:
 
     def _from_directory(self, path: str, file: str) -> None:
         self._directory = path
-        self.document["contexts"][""] = _place(path)
+        self.document["contexts"][""] = place_of(path)
         if file == "-":
             self.document["dockerfile"] = _text(sys.stdin.buffer.read(_LARGEST_DOCKERFILE))
             beside = ""
@@ -116,10 +116,10 @@ class BuildSource:
                 "an OCI layout has to be loaded first: argosy load -i FILE"
             )
         else:
-            self.document["contexts"][name] = _place(value)
+            self.document["contexts"][name] = place_of(value)
 
 
-def _place(path: str) -> dict[str, Any]:
+def place_of(path: str) -> dict[str, Any]:
     try:
         found = os.stat(path)
     except FileNotFoundError:

@@ -26,6 +26,8 @@ COMMAND = Command(
       --add-host host               Add a custom host-to-IP mapping (host:ip)
       --build-arg list              Set build-time variables
       --build-context list          Additional build contexts (name=path)
+      --cache-from list             Caches to use (NAME or type=local,src=DIRECTORY)
+      --cache-to list               Where the cache goes (inline, registry,ref=NAME or local,dest=DIRECTORY)
       --check                       Check the Dockerfile and build nothing
       --debug                       Open a shell in what a failed RUN has left
       --explain                     Say for each step why it ran, and how more could have stayed cached
@@ -70,6 +72,7 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
         raise Failure(f"invalid progress mode {mode!r}\nIt is one of {', '.join(_MODES)}")
     source = BuildSource(arguments[0], options.text("file"), options.many("build-context"))
     outputs = Outputs(options.many("output"), push=options.on("push"), load=options.on("load"))
+    outputs.add_caches(options.many("cache-to"))
     document = _document(options, outputs)
     display = _display("quiet" if options.on("quiet") or options.on("check") else mode)
     try:
@@ -89,6 +92,7 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
 
 def _document(options: Options, outputs: Outputs) -> dict[str, Any]:
     from argosy.cli.building.inputs import agents, secrets
+    from argosy.cli.building.outputs import cache_sources
     from argosy.cli.credentials import all_logins
 
     return {
@@ -108,6 +112,9 @@ def _document(options: Options, outputs: Outputs) -> dict[str, Any]:
         "ssh": agents(options.many("ssh")),
         "auth": all_logins(),
         "outputs": outputs.documents,
+        "cacheFrom": cache_sources(options.many("cache-from")),
+        "cacheTo": outputs.caches,
+        "inlineCache": outputs.is_cache_inline,
         "push": options.on("push"),
         "check": options.on("check"),
         "debug": options.on("debug"),
