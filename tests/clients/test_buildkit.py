@@ -382,10 +382,24 @@ def test_an_engine_that_stops_ends_its_builds(own_engine: LocalEngine, plugins: 
 
 
 def test_a_cache_elsewhere_is_no_obstacle(docker: Docker) -> None:
-    answer = docker.ok("build", "--cache-from", "x/y", "--build-arg", "BUILDKIT_INLINE_CACHE=1", ".")
-    assert "importing cache manifest from x/y" in answer.stderr
-    assert "uses its own cache only" in answer.stderr
-    assert "carry no build cache" in answer.stderr
+    answer = docker.ok("build", "--cache-from", "localhost:1/x/y", ".")
+    assert "importing cache manifest from localhost:1/x/y" in answer.stderr
+    assert "connection refused" in answer.stderr
+
+
+def test_a_cache_within_an_image_comes_from_a_registry(
+    docker: Docker, build_engine: LocalEngine, work: Path, tmp_path: Path
+) -> None:
+    (work / "Dockerfile").write_text("FROM busybox\nRUN head -c 8 /dev/urandom > /o\n")
+    with registry_server(tmp_path) as address:
+        name = f"{address}/inline:1"
+        docker.ok("build", "--cache-to", "type=inline", "--push", "-t", name, ".")
+        build_engine.argosy("rmi", name)
+        build_engine.ok("image", "prune", "-f")
+        build_engine.ok("builder", "prune", "-af")
+        again = docker.ok("build", "--cache-from", name, ".").stderr
+    assert "[2/2] RUN head -c 8 /dev/urandom > /o\n" in again
+    assert again.count(" CACHED") == 2
 
 
 def test_bake_builds_several_targets(docker: Docker, work: Path) -> None:

@@ -7,6 +7,7 @@ that is refused, with a word on what to do. The rest is told as a warning, and t
 import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import msgspec
 
@@ -33,6 +34,13 @@ _TAKEN = (
 )  # fmt: skip
 
 
+class CacheImport(NamedTuple):
+    """`name` is a reference, if it is at a registry."""
+
+    name: str
+    is_at_registry: bool
+
+
 @dataclass(slots=True)
 class Wanted:
     """`main` is the main context: a URL, or "" for the client's directory called `main_name`."""
@@ -45,7 +53,7 @@ class Wanted:
     dockerfile_name: str = "dockerfile"
     dockerfile_is_local: bool = True
     contexts: dict[str, str] = field(default_factory=dict)
-    cache_imports: Sequence[str] = ()
+    cache_imports: Sequence[CacheImport] = ()
     subrequest: str = ""
     unknown: Sequence[str] = ()
 
@@ -171,14 +179,17 @@ def _prefixed(given: Mapping[str, str], prefix: str) -> dict[str, str]:
     return {name.removeprefix(prefix): value for name, value in given.items() if name.startswith(prefix)}
 
 
-def _cache_imports(given: Mapping[str, str]) -> list[str]:
-    """What `--cache-from` names, for people to read."""
-    found = _list(given.get("cache-from", ""))
+def _cache_imports(given: Mapping[str, str]) -> list[CacheImport]:
+    """What `--cache-from` names."""
+    found = [CacheImport(ref, is_at_registry=True) for ref in _list(given.get("cache-from", ""))]
     try:
         imports = msgspec.json.decode(given.get("cache-imports") or "[]", type=list[_Import])
     except msgspec.DecodeError as error:
         raise InvalidParameter(f"invalid cache-imports: {error}") from None
-    return found + [each.attrs.get("ref") or each.attrs.get("src") or each.type for each in imports]
+    return found + [
+        CacheImport(each.attrs.get("ref") or each.attrs.get("src") or each.type, each.type == "registry")
+        for each in imports
+    ]
 
 
 def _is_known(name: str) -> bool:

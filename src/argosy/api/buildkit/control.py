@@ -113,7 +113,7 @@ class Control:
             return {}
         for name in export.unknown():
             job.warn(f"{name} is not known to this engine's exporters and has no effect")
-        _refuse_cache_exports(job, request.cache)
+        build.request.inline_cache = _wants_inline_cache(request.cache)
         job.run(build, export.deliver)
         return export.response
 
@@ -172,12 +172,13 @@ def refused_frontend(name: str) -> NotImplementedYet:
     )
 
 
-def _refuse_cache_exports(job: Job, cache: messages.CacheOptions | None) -> None:
-    for entry in cache.exports if cache is not None else []:
+def _wants_inline_cache(cache: messages.CacheOptions | None) -> bool:
+    """Raises NotImplementedYet for any other export: buildx asks for none of an engine's own builder."""
+    exports = cache.exports if cache is not None else []
+    for entry in exports:
         if entry.type != "inline":
             raise NotImplementedYet(
-                f"the build cache cannot be exported ({entry.type})",
-                hint="Leave --cache-to away: the engine keeps its cache by itself.",
+                f"the build cache cannot be exported to {entry.type} this way",
+                hint="argosy build --cache-to can; here, type=inline puts it into the image.",
             )
-        step = job.progress.begin("preparing layers for inline cache")
-        step.end(error="this engine's images carry no build cache: leave BUILDKIT_INLINE_CACHE away")
+    return bool(exports)

@@ -31,7 +31,7 @@ from argosy.build.progress import Began, Ended, Event, Progress, Warned
 from argosy.build.tools import Cancelled
 from argosy.errors import ArgosyError, Conflict, Forbidden, InvalidParameter, NotFound
 from argosy.ids import new_id
-from argosy.image import Images
+from argosy.image import Images, parse_reference
 from argosy.spec.buildkit import (
     ControlSolveRequest,
     Definition,
@@ -223,9 +223,10 @@ class Job:
             raise
         for unknown in asked.unknown:
             self.warn(f"{unknown} is not known to this engine and has no effect")
-        for name in asked.cache_imports:
-            step = self.progress.begin(f"importing cache manifest from {name}")
-            step.end(error="this engine uses its own cache only: leave --cache-from away")
+        for each in asked.cache_imports:
+            if not each.is_at_registry:
+                step = self.progress.begin(f"importing cache manifest from {each.name}")
+                step.end(error="this engine takes a cache from registries; others it cannot reach from here")
         agents = Agents(session)
         self._agents.append(agents)
         request = Request(
@@ -238,6 +239,11 @@ class Job:
             secret=session.secret,
             agent=agents.socket_of,
             credentials_for=session.credentials,
+            imports=[
+                parse_reference(each.name).with_default_tag()
+                for each in asked.cache_imports
+                if each.is_at_registry
+            ],
             place=f"{session.shared_key}\0{asked.filename}\0{asked.options.target}",
             store=self.store,
             keep=self.keep,

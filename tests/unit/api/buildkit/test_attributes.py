@@ -29,7 +29,7 @@ def test_what_buildx_sends_is_understood() -> None:
     assert (options.shm_size, list(options.ulimits)) == (67108864, ["nofile=10:20", "nproc=3"])
     assert options.network == "none"
     assert list(options.contexts) == ["dir"]
-    assert found.cache_imports == ["r/x"]
+    assert found.cache_imports == [("r/x", True)]
     assert found.unknown == []
 
 
