@@ -10,7 +10,7 @@ from argosy.api import parameters
 from argosy.api.attach_websocket import Bridge
 from argosy.api.http import MULTIPLEXED, Request, Response, document, no_content
 from argosy.api.router import Router
-from argosy.engine import create, listing, logs, remove, report, start, stop
+from argosy.engine import create, listing, logs, remove, report, start, stop, stubs
 from argosy.engine.container import Container
 from argosy.engine.core import Engine
 from argosy.engine.lifecycle import Status
@@ -307,7 +307,7 @@ class Containers:
         deleted = []
         reclaimed = 0
         for container in listing.prunable(engine.containers.all(), filters, until):
-            usage = await engine.in_thread(engine.images.snapshotter.usage, container.id)
+            usage = await engine.in_thread(engine.images.snapshotter.usage, container.id, stubs.PATHS)
             try:
                 await remove.remove(engine, container)
             except Conflict:

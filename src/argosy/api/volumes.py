@@ -4,6 +4,7 @@ import time
 
 from argosy.api.http import Request, Response, document, no_content
 from argosy.api.router import Router
+from argosy.build.usage import tree_size
 from argosy.engine.core import Engine
 from argosy.engine.listing import boolean, has_labels
 from argosy.engine.mounts import check_driver
@@ -80,6 +81,7 @@ class Volumes:
                 f"invalid filter 'all': strconv.ParseBool: parsing \"{text}\": invalid syntax"
             )
         deleted = []
+        reclaimed = 0
         for volume in self._engine.volumes.all():
             if self._engine.volume_users(volume.name) or not (every or volume.anonymous):
                 continue
@@ -87,12 +89,14 @@ class Volumes:
             if unwanted and has_labels(volume.labels, unwanted):
                 continue
             if has_labels(volume.labels, filters.get("label", [])):
+                size = await self._engine.in_thread(tree_size, volume.path)
                 await self._engine.in_thread(
                     self._engine.volumes.remove, volume.name, self._engine.volume_users
                 )
                 deleted.append(volume.name)
-        self._engine.events.publish("volume", "prune", "", {"reclaimed": "0"})
-        return document({"VolumesDeleted": deleted, "SpaceReclaimed": 0})
+                reclaimed += size
+        self._engine.events.publish("volume", "prune", "", {"reclaimed": str(reclaimed)})
+        return document({"VolumesDeleted": deleted, "SpaceReclaimed": reclaimed})
 
 
 def _report(volume: Volume) -> VolumeReport:

@@ -4,6 +4,7 @@ import time
 
 from msgspec import UNSET
 
+from argosy.engine import stubs
 from argosy.engine.container import Container, Health, State
 from argosy.engine.core import Engine
 from argosy.engine.health import UNHEALTHY
@@ -101,7 +102,7 @@ def inspect(engine: Engine, container: Container, *, size: bool = False) -> Cont
         network_settings=settings,
     )
     if size:
-        report.size_rw = snapshotter.usage(spec.id).size
+        report.size_rw = snapshotter.usage(spec.id, stubs.PATHS).size
         report.size_root_fs = report.size_rw + _image_size(engine, container)
     return report
 
@@ -139,7 +140,7 @@ def summary(engine: Engine, container: Container, *, size: bool = False) -> Cont
         mounts=spec.mounts,
     )
     if size:
-        report.size_rw = engine.images.snapshotter.usage(spec.id).size
+        report.size_rw = engine.images.snapshotter.usage(spec.id, stubs.PATHS).size
         report.size_root_fs = report.size_rw + _image_size(engine, container)
     return report
 

@@ -14,7 +14,7 @@ import errno
 import os
 import posixpath
 import stat
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from argosy.errors import InvalidParameter
@@ -309,13 +309,16 @@ class _opened:
         os.close(self._descriptor)
 
 
-def count(root: int) -> tuple[int, int]:
-    """(bytes, inodes) below a directory, hard links once and directories without a size, as Docker."""
+def count(root: int, left_out: Collection[bytes] = ()) -> tuple[int, int]:
+    """(bytes, inodes) below a directory, hard links once and directories without a size, as Docker.
+
+    Symbolic links at `left_out` do not count.
+    """
     size = inodes = 0
     seen: set[int] = set()
-    stack = [os.dup(root)]
+    stack = [(os.dup(root), b"")]
     while stack:
-        descriptor = stack.pop()
+        descriptor, prefix = stack.pop()
         try:
             with os.scandir(descriptor) as entries:
                 for item in entries:
@@ -324,10 +327,12 @@ def count(root: int) -> tuple[int, int]:
                         if status.st_ino in seen:
                             continue
                         seen.add(status.st_ino)
+                    path = prefix + os.fsencode(item.name)
                     inodes += 1
                     if stat.S_ISDIR(status.st_mode):
-                        stack.append(os.open(item.name, _DIRECTORY, dir_fd=descriptor))
-                    else:
+                        below = os.open(item.name, _DIRECTORY, dir_fd=descriptor)
+                        stack.append((below, path + b"/"))
+                    elif path not in left_out or not stat.S_ISLNK(status.st_mode):
                         size += status.st_size
         finally:
             os.close(descriptor)

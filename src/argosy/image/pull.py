@@ -131,7 +131,7 @@ class Puller:
         """The image, and whether the reference pointed elsewhere before."""
         asked = reference.digest or reference.tag or DEFAULT_TAG
         repository, manifest = self._find(reference, asked, credentials)
-        progress.status(f"Pulling from {reference.path}", asked)
+        progress.status(f"Pulling from {reference.path}", str(reference) if reference.digest else asked)
         top = manifest.digest
         try:
             document = self._document(repository, manifest, platform or host_platform(), 0)

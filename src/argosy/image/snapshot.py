@@ -96,7 +96,8 @@ class Snapshotter(Protocol):
     def remove(self, key_or_name: str) -> None:
         """Idempotent. Raises Conflict while something stands on the name."""
 
-    def usage(self, key_or_name: str) -> Usage: ...
+    def usage(self, key_or_name: str, left_out: Collection[bytes] = ()) -> Usage:
+        """Of what it has changed. `left_out`: links there were made by the engine."""
 
     def exists(self, key_or_name: str) -> bool: ...
 

@@ -175,7 +175,7 @@ class StackedSnapshotter(ABC, Generic[C]):
 
     # What there is
 
-    def usage(self, key_or_name: str) -> Usage:
+    def usage(self, key_or_name: str, left_out: Collection[bytes] = ()) -> Usage:
         with self._lock:
             committed = self._committed.get(key_or_name)
             if committed is not None:
@@ -184,7 +184,7 @@ class StackedSnapshotter(ABC, Generic[C]):
             if staged is not None:
                 return staged
             tree = self._own_tree(key_or_name)
-        return Usage(*count_tree(tree))
+        return Usage(*count_tree(tree, left_out))
 
     def exists(self, key_or_name: str) -> bool:
         with self._lock:
@@ -286,10 +286,10 @@ def stands(committed: C, found: dict[str, C]) -> bool:
     return True
 
 
-def count_tree(tree: str) -> tuple[int, int]:
+def count_tree(tree: str, left_out: Collection[bytes] = ()) -> tuple[int, int]:
     descriptor = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        return count(descriptor)
+        return count(descriptor, left_out)
     finally:
         os.close(descriptor)
 
