@@ -266,6 +266,8 @@ def test_udp_is_published(engine: LocalEngine) -> None:
 
 def test_a_published_port_answers_another_host(engine: LocalEngine) -> None:
     port, name = _free_port(), f"agt{os.getpid() % 10000}h"
+    # Others may test on this machine at the same time.
+    network = f"10.98.{os.getpid() % 250}"
     engine.ok(
         "run", "-d", "--name", "web", "--hostname", "web", "-p", f"{port}:80", "busybox", "sh", "-c", WEB
     )
@@ -274,18 +276,18 @@ def test_a_published_port_answers_another_host(engine: LocalEngine) -> None:
     commands = [
         f"ip netns add {name}",
         f"ip link add {name}0 type veth peer name {name}1 netns {name}",
-        f"ip addr add 10.99.77.1/24 dev {name}0",
+        f"ip addr add {network}.1/24 dev {name}0",
         f"ip link set {name}0 up",
-        f"ip -n {name} addr add 10.99.77.2/24 dev {name}1",
+        f"ip -n {name} addr add {network}.2/24 dev {name}1",
         f"ip -n {name} link set {name}1 up",
-        f"ip -n {name} route add default via 10.99.77.1",
+        f"ip -n {name} route add default via {network}.1",
     ]
     try:
         for command in commands:
             subprocess.run(command.split(), check=True)
         fetch = ["ip", "netns", "exec", name, "curl", "-s", "--max-time", "3"]
         reply = subprocess.run(
-            [*fetch, f"http://10.99.77.1:{port}/"], capture_output=True, text=True, check=True
+            [*fetch, f"http://{network}.1:{port}/"], capture_output=True, text=True, check=True
         )
         assert reply.stdout == "hello-from-web\n"
         # The container's own address is no way in: only what is published is.
