@@ -166,7 +166,7 @@ def test_a_program_that_cannot_be_run_is_named(shim: ShimClient, args: tuple[str
     ("process", "message"),
     [
         ({"argosyUser": "ghost"}, "unable to find user ghost: no matching entries in passwd file"),
-        ({"argosyGroups": ["ghosts"]}, "Unable to find group ghosts"),
+        ({"argosyGroups": ["ghosts"]}, "unable to find group ghosts"),
         ({"cwd": "/etc/passwd"}, "is not a directory"),
     ],
 )

@@ -58,14 +58,16 @@ def plan(
     """`inherited` are other containers', and give way. Raises InvalidParameter in Docker's words."""
     tmpfs = set(tmpfs_mounts(host))
     planned = {each.destination: _inherited(each) for each in inherited if each.destination not in tmpfs}
-    own: set[str] = set()
+    own = {_clean(target) for target in host.tmpfs or {}}
 
-    def add(item: Planned) -> None:
-        target = item.point.destination
-        if target in own or target in tmpfs:
+    def claim(target: str) -> str:
+        if target in own:
             raise InvalidParameter(f"Duplicate mount point: {target}")
         own.add(target)
-        planned[target] = item
+        return target
+
+    def add(item: Planned) -> None:
+        planned[claim(item.point.destination)] = item
 
     for text in host.binds or []:
         item = parse_bind(text)
@@ -74,10 +76,13 @@ def plan(
         add(item)
     mounts = host.mounts if isinstance(host.mounts, list) else []
     for spec in mounts:
-        if spec.type != "tmpfs":
+        if spec.type == "tmpfs":
+            claim(_clean(spec.target))
+        else:
             add(_from_spec(spec))
     for target in [*(config.volumes or {}), *image_volumes]:
         target = _clean(target)
+        _check_target(target)
         if target not in planned and target not in tmpfs:
             planned[target] = _anonymous(target)
     return list(planned.values())
@@ -85,7 +90,10 @@ def plan(
 
 def tmpfs_mounts(host: HostConfig) -> dict[str, str]:
     """Target → options, of --tmpfs and of --mount type=tmpfs."""
-    found = {_clean(target): _tmpfs_options(options) for target, options in (host.tmpfs or {}).items()}
+    found = {}
+    for target, text in (host.tmpfs or {}).items():
+        _check_target(target)
+        found[_clean(target)] = _tmpfs_options(text)
     for spec in host.mounts if isinstance(host.mounts, list) else []:
         if spec.type == "tmpfs":
             if spec.source:
@@ -95,7 +103,7 @@ def tmpfs_mounts(host: HostConfig) -> dict[str, str]:
                 options.append(f"size={spec.tmpfs_options.size_bytes}")
             if spec.tmpfs_options and spec.tmpfs_options.mode:
                 options.append(f"mode={spec.tmpfs_options.mode:o}")
-            found[_clean(spec.target)] = ",".join(options)
+            found[_spec_target(spec)] = ",".join(options)
     return found
 
 
@@ -136,11 +144,11 @@ def parse_bind(text: str) -> Planned:
     """`source:target[:options]`, as in HostConfig.Binds; a bare target is an anonymous volume."""
     parts = text.split(":")
     if len(parts) == 1:
-        return _anonymous(_target(parts[0], text))
+        return _anonymous(_bind_target(parts[0], text, "volume"))
     if len(parts) > 3 or not parts[0]:
         raise InvalidParameter(f"invalid volume specification: '{text}'")
     source = parts[0]
-    target = _target(parts[1], text, "bind" if source.startswith("/") else "volume")
+    target = _bind_target(parts[1], text, "bind" if source.startswith("/") else "volume")
     mode = parts[2] if len(parts) == 3 else ""
     words = [word for word in mode.split(",") if word]
     propagation = ""
@@ -170,25 +178,28 @@ def _problem(spec: MountSpec) -> str:
 
 
 def _from_spec(spec: MountSpec) -> Planned:
-    if not spec.target:
-        raise InvalidParameter(f"{_problem(spec)}: field Target must not be empty")
     maker = {"bind": _bind, "volume": _volume, "image": _image}.get(spec.type)
     if maker is None:
         raise InvalidParameter(f"{_problem(spec)}: mount type unknown")
-    return maker(spec, _target(spec.target, spec.target, spec.type))
+    return maker(spec, _spec_target(spec))
+
+
+def _spec_target(spec: MountSpec) -> str:
+    if not spec.target:
+        raise InvalidParameter(f"{_problem(spec)}: field Target must not be empty")
+    return _target(spec.target, spec.type)
 
 
 def _bind(spec: MountSpec, target: str) -> Planned:
     if not spec.source:
         raise InvalidParameter(f"{_problem(spec)}: field Source must not be empty")
-    if not spec.source.startswith("/"):
-        raise InvalidParameter(
-            f"{_problem(spec)}: invalid mount path: '{spec.source}' mount path must be absolute"
-        )
+    _require_absolute(spec.source, f"{_problem(spec)}: ")
     options = spec.bind_options
+    propagation = (options.propagation if options else "") or "rprivate"
+    if propagation not in _PROPAGATIONS:
+        raise InvalidParameter(f"{_problem(spec)}: invalid propagation mode: {propagation}")
     if not (options and options.create_mountpoint) and not os.path.exists(spec.source):
         raise InvalidParameter(f"{_problem(spec)}: bind source path does not exist: {spec.source}")
-    propagation = (options.propagation if options else "") or "rprivate"
     point = MountPoint("bind", _clean(spec.source), target, rw=not spec.read_only, propagation=propagation)
     return Planned(point, create_source=bool(options and options.create_mountpoint))
 
@@ -254,15 +265,27 @@ def _anonymous(target: str) -> Planned:
     return Planned(MountPoint("volume", "", target, mode="", driver="local"), volume="", copy_up=True)
 
 
-def _target(path: str, text: str, kind: str = "volume") -> str:
-    if not path.startswith("/"):
-        raise InvalidParameter(
-            f"invalid volume specification: '{text}': invalid mount config for type \"{kind}\": "
-            f"invalid mount path: '{path}' mount path must be absolute"
-        )
-    if _clean(path) == "/":
-        raise InvalidParameter(f"invalid volume specification: '{text}': destination can't be '/'")
+def _bind_target(path: str, text: str, kind: str) -> str:
+    try:
+        return _target(path, kind)
+    except InvalidParameter as error:
+        raise InvalidParameter(f"invalid volume specification: '{text}': {error.message}") from None
+
+
+def _target(path: str, kind: str) -> str:
+    _check_target(path, f'invalid mount config for type "{kind}": ')
     return _clean(path)
+
+
+def _check_target(path: str, problem: str = "") -> None:
+    _require_absolute(path, problem)
+    if _clean(path) == "/":
+        raise InvalidParameter(f"{problem}invalid specification: destination can't be '/'")
+
+
+def _require_absolute(path: str, problem: str = "") -> None:
+    if not path.startswith("/"):
+        raise InvalidParameter(f"{problem}invalid mount path: '{path}' mount path must be absolute")
 
 
 def _clean(path: str) -> str:

@@ -75,7 +75,7 @@ def resolve(spec: str, passwd: list[list[str]], group: list[list[str]], extra: l
             _integer(fields, 2) for fields in group if len(fields) >= 4 and name in fields[3].split(",")
         ]
     for item in extra:
-        number = _group(item, group, f"Unable to find group {item}: no matching entries in group file")
+        number = _group(item, group)
         if number not in groups:
             groups.append(number)
     if gid not in groups:
@@ -83,11 +83,11 @@ def resolve(spec: str, passwd: list[list[str]], group: list[list[str]], extra: l
     return Identity(uid, gid, groups, home)
 
 
-def _group(text: str, group: list[list[str]], complaint: str = "") -> int:
+def _group(text: str, group: list[list[str]]) -> int:
     for fields in group:
         if len(fields) >= 3 and fields[0] == text:
             return _integer(fields, 2)
     number = _number(text)
     if number is None:
-        raise UserError(complaint or f"unable to find group {text}: no matching entries in group file")
+        raise UserError(f"unable to find group {text}: no matching entries in group file")
     return number

@@ -122,11 +122,27 @@ def test_a_mount_of_type_volume_has_labels_and_may_stay_empty() -> None:
         (MountSpec("bind", "a", "/b"), "mount path must be absolute"),
         (MountSpec("volume", "a", "b"), "mount path must be absolute"),
         (MountSpec("npipe", "a", "/b"), "mount type unknown"),
+        (MountSpec("tmpfs", "", ""), 'invalid mount config for type "tmpfs": field Target must not be empty'),
+        (MountSpec("tmpfs", "", "b"), "invalid mount path: 'b' mount path must be absolute"),
+        (MountSpec("tmpfs", "", "/"), "invalid specification: destination can't be '/'"),
+        (
+            MountSpec("bind", "/", "/b", bind_options=BindOptions(propagation="nope")),
+            'invalid mount config for type "bind": invalid propagation mode: nope',
+        ),
     ],
 )
 def test_a_mount_that_makes_no_sense_is_refused(spec: MountSpec, message: str) -> None:
     with pytest.raises(InvalidParameter, match=message):
         planned(HostConfig(mounts=[spec]))
+
+
+def test_tmpfs_goes_below_the_root_and_once_to_a_place() -> None:
+    for target in ("rel", "/"):
+        with pytest.raises(InvalidParameter, match="invalid"):
+            planned(HostConfig(tmpfs={target: ""}))
+    twice = [MountSpec("tmpfs", "", "/a"), MountSpec("tmpfs", "", "/a/")]
+    with pytest.raises(InvalidParameter, match="Duplicate mount point: /a"):
+        planned(HostConfig(mounts=twice))
 
 
 def test_tmpfs_is_asked_for_in_two_ways() -> None:

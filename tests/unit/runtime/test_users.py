@@ -82,7 +82,7 @@ def test_an_unknown_group_is_named() -> None:
 
 
 def test_an_unknown_additional_group_is_named() -> None:
-    with pytest.raises(UserError, match="Unable to find group ghosts: no matching entries in group file"):
+    with pytest.raises(UserError, match="unable to find group ghosts: no matching entries in group file"):
         find("root", "ghosts")
 
 
