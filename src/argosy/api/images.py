@@ -12,8 +12,10 @@ from argosy.api.body import BodySink
 from argosy.api.http import Request, Response, Stream, document
 from argosy.api.router import Router
 from argosy.engine.core import Engine
-from argosy.errors import InvalidParameter, NotImplementedYet
+from argosy.errors import InvalidParameter
 from argosy.image import Credentials, parse_reference
+from argosy.image.download import download
+from argosy.image.platforms import normalized
 from argosy.spec.oci_image import Platform
 
 _TAR = "application/x-tar"
@@ -56,7 +58,11 @@ class ImageRoutes:
         return document(found)
 
     async def inspect(self, request: Request) -> Response:
-        return document(await self._engine.in_thread(self._images.inspect, request.parameters["name"]))
+        name = request.parameters["name"]
+        platform = _platform(request.query.get("platform", ""))
+        if platform is not None:
+            self._images.require_platform(name, platform)
+        return document(await self._engine.in_thread(self._images.inspect, name))
 
     async def history(self, request: Request) -> Response:
         return document(await self._engine.in_thread(self._images.history, request.parameters["name"]))
@@ -112,18 +118,15 @@ class ImageRoutes:
         )
 
     async def _import(self, request: Request, source: str) -> None:
-        if source != "-":
-            raise NotImplementedYet(
-                "importing from a URL is not supported",
-                hint="Fetch it and import the file: curl … | argosy import -",
-            )
-
-        body_source = request.body_source()
+        body = request.body_source() if source == "-" else None
 
         def work(report: Callable[[dict[str, Any]], object]) -> None:
-            with contextlib.closing(body_source) as body:
+            if body is None:
+                report({"status": f"Downloading from {source}"})
+            with contextlib.closing(body) if body is not None else download(source) as archive:
                 image = self._images.import_(
-                    body,
+                    archive,
+                    origin=source,
                     repository=request.query.get("repo", ""),
                     tag=request.query.get("tag", ""),
                     changes=request.multiple.get("changes", []),
@@ -136,8 +139,7 @@ class ImageRoutes:
 
     async def load(self, request: Request) -> None:
         quiet = request.flag("quiet")
-        platform = request.query.get("platform") or None
-
+        platform = _platform(request.query.get("platform", ""))
         source = request.body_source()
 
         def work(report: Callable[[dict[str, Any]], object]) -> None:
@@ -148,8 +150,7 @@ class ImageRoutes:
 
     async def save(self, request: Request) -> None:
         names = request.multiple.get("names") or [request.parameters.get("name", "")]
-        for name in names:
-            self._images.resolve(name)
+        self._images.check_saved(names, _platform(request.query.get("platform", "")))
         sink = await request.sink(_TAR)
         await self._engine.in_thread(self._save, names, sink)
 
@@ -160,11 +161,16 @@ class ImageRoutes:
 
 
 def _platform(text: str) -> Platform | None:
-    """The JSON of newer calls. Raises InvalidParameter."""
+    """The JSON of newer calls, one or a list of them. Raises InvalidParameter."""
     if not text:
         return None
     try:
-        return msgspec.json.decode(text, type=Platform)
+        found = msgspec.json.decode(text, type=Platform | list[Platform])
+        if isinstance(found, list):
+            if len(found) != 1:
+                raise InvalidParameter("one platform at a time is supported")
+            found = found[0]
+        return normalized(found)
     except msgspec.DecodeError as error:
         raise InvalidParameter(f"failed to parse platform: {error}") from None
 

@@ -23,7 +23,7 @@ from argosy.image.decompress import Prefixed, compression_of, open_decompressed
 from argosy.image.document import decode_document
 from argosy.image.layers import Layers, ReceivedLayer
 from argosy.image.leases import Lease
-from argosy.image.platforms import choose, format_platform, host_platform
+from argosy.image.platforms import choose, format_platform, host_platform, mismatch
 from argosy.image.progress import Meter, Metered, Progress
 from argosy.image.record import ImageRecord
 from argosy.image.reference import Reference, parse_reference
@@ -85,6 +85,7 @@ class Loader:
         self._registrar = registrar
         self._progress = progress
         self._quiet = quiet
+        self._wanted = platform
         self._platform = platform or host_platform()
         self._archive = _Archive()
         self._memory = 0
@@ -149,12 +150,17 @@ class Loader:
         archive = self._archive
         if (manifest := archive.documents.get(archive.resolve("manifest.json"))) is not None:
             for item in decode_document(manifest, list[ManifestItem], "manifest.json"):
-                yield self._from_item(item, lease)
+                if self._is_wanted(item):
+                    yield self._from_item(item, lease)
         elif (index := archive.documents.get(archive.resolve("index.json"))) is not None:
             for descriptor in decode_document(index, oci_image.Index, "index.json").manifests:
                 yield self._from_descriptor(descriptor, lease)
         else:
             raise InvalidParameter("invalid archive: does not contain a manifest.json")
+
+    def _is_wanted(self, item: ManifestItem) -> bool:
+        document = decode_document(self._document(item.config), oci_image.Image, "image configuration")
+        return self._wanted is None or not mismatch("", document, self._wanted)
 
     def _from_item(self, item: ManifestItem, lease: Lease) -> ImageRecord:
         parent = item.parent if item.parent and self._catalog.get(item.parent) else ""

@@ -4,6 +4,7 @@ An image comes in by `pull`, `load`, `import_`, `create` or `commit`, goes out b
 `remove` and `prune`. Whoever works with content over several calls takes a `lease` first.
 """
 
+import itertools
 import logging
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -25,7 +26,7 @@ from argosy.image.gc import Collected, Collector, Roots
 from argosy.image.layers import Layers
 from argosy.image.leases import Lease, Leases
 from argosy.image.load import Loader
-from argosy.image.platforms import host_platform, mismatch, parse_platform
+from argosy.image.platforms import format_platform, host_platform, mismatch, parse_platform
 from argosy.image.progress import Progress, Report, silent
 from argosy.image.pull import Puller
 from argosy.image.push import Pusher
@@ -309,7 +310,12 @@ class Images:
         return self._content.read(record.id)
 
     def load(
-        self, stream: Source, *, progress: Report = silent, quiet: bool = False, platform: str | None = None
+        self,
+        stream: Source,
+        *,
+        progress: Report = silent,
+        quiet: bool = False,
+        platform: oci_image.Platform | None = None,
     ) -> Records:
         """Raises InvalidParameter for an archive that is none; images before the damage stay."""
         loader = Loader(
@@ -319,7 +325,7 @@ class Images:
             self._registrar,
             Progress(progress),
             quiet=quiet,
-            platform=parse_platform(platform) if platform else None,
+            platform=platform,
         )
         with self._leases.take() as lease:
             records = loader.load(stream, lease)
@@ -347,6 +353,18 @@ class Images:
         for record in records:
             self._event("save", record.id, record.id)
 
+    def check_saved(self, names: Sequence[str], platform: oci_image.Platform | None = None) -> None:
+        """Whether `save` can. Raises NotFound."""
+        for record, _ in itertools.chain.from_iterable(map(self._saved, names)):
+            if platform is not None and mismatch("", record.document, platform):
+                raise NotFound(f"no suitable export target found for platform {format_platform(platform)}")
+
+    def require_platform(self, name: str, platform: oci_image.Platform) -> None:
+        """Raises NotFound if the image is none for it."""
+        different = mismatch(name, self.resolve(name).document, platform)
+        if different:
+            raise NotFound(different)
+
     def save_image(self, record: ImageRecord, references: Sequence[Reference], write: Write) -> None:
         """As `save`, under names that it need not have here."""
         with self._leases.take() as lease:
@@ -362,13 +380,20 @@ class Images:
         changes: Sequence[str] = (),
         message: str = "",
         platform: str = "",
+        origin: str = "-",
     ) -> str:
-        """A root file system's tar, compressed or not, as an image of one layer. Returns its ID."""
+        """A root file system's tar, compressed or not, as an image of one layer. Returns its ID.
+
+        `origin`: where it comes from, for the history.
+        """
         references = [_target(repository, tag)] if repository else []
+        wanted = parse_platform(platform) if platform else host_platform()
+        if wanted.os != "linux":
+            raise InvalidParameter("operating system is not supported")
         new = NewImage(
             config=apply_changes(oci_image.ImageConfig(), changes),
-            platform=parse_platform(platform) if platform else host_platform(),
-            comment=message or "Imported from -",
+            platform=wanted,
+            comment=message or f"Imported from {origin}",
         )
         with self._leases.take() as lease:
             received = self._layers.receive(stream, lease)

@@ -26,7 +26,7 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
     try:
         wanted = parse(target).tagged()
     except ValueError as error:
-        raise Failure(f"Error parsing reference: {target!r} is not a valid repository/tag: {error}") from None
+        raise Failure(f'Error parsing reference: "{target}" is not a valid repository/tag: {error}') from None
     query = {"repo": wanted.repository, "tag": wanted.tag}
     context.client.post(f"/images/{quote(source, b'/:@')}/tag", query)
     return 0
