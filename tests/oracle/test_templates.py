@@ -52,6 +52,8 @@ OF_A_DOCUMENT = r"""
 {{println .Name}}{{json .Config.Cmd}}{{join .Config.Cmd ","}}
 {{index .Mounts 5}}
 {{.Nope.Nope}}
+{{.Config.StopSignal}}|{{.Config.Shell}}|{{.SizeRw}}|{{.HostConfig.Mounts}}|{{if eq .Config.StopSignal ""}}none{{end}}
+{{json .Config.Shell}} {{.Config.MacAddress}}|{{.ImageManifestDescriptor}}|{{.Config.Healthcheck}} {{len .HostConfig.Mounts}}
 {{with .State.Health}}{{.Status}}{{else}}none{{end}}
 """
 
@@ -71,6 +73,20 @@ def test_a_document_is_printed_alike(oracle: Oracle, running: str, template: str
     [
         ("images", "--format", "{{.Repository}}:{{.Tag}} {{.ID}} {{.Size}}", "argosy-oracle"),
         ("images", "--format", "json", "argosy-oracle"),
+        (
+            "image",
+            "inspect",
+            "--format",
+            "{{.Variant}}|{{.OsVersion}}|{{.Container}}|{{.VirtualSize}}",
+            "argosy-oracle:1",
+        ),
+        (
+            "image",
+            "inspect",
+            "--format",
+            "{{.Config.StopSignal}}|{{.Config.ArgsEscaped}}|{{.Descriptor}}",
+            "argosy-oracle:1",
+        ),
         ("images", "--format", "table {{.Repository}}\t{{.Tag}}", "argosy-oracle"),
         ("history", "--format", "{{.CreatedBy}}|{{.Comment}}|{{.Size}}", "argosy-oracle:1"),
         ("history", "--format", "json", "argosy-oracle:1"),

@@ -31,10 +31,22 @@ _POINTERS = frozenset(
     " StopTimeout UsageData VolumeOptions".split()
 )
 # Left out of the JSON when they are empty.
-_OMITTED = {
-    **dict.fromkeys(("Annotations", "ExposedPorts", "StorageOpt", "Sysctls", "Tmpfs"), "map[]"),
-    **dict.fromkeys(("Health", "Healthcheck", "Init", "StopTimeout", "UsageData"), "<nil>"),
-}
+_OMITTED: dict[str, Any] = {
+    **dict.fromkeys(("Annotations", "ExposedPorts", "StorageOpt", "Sysctls", "Tmpfs"), Absent("map[]")),
+    **dict.fromkeys(
+        (
+            "Descriptor", "Health", "Healthcheck", "ImageManifestDescriptor", "Init", "SizeRootFs", "SizeRw",
+            "StopTimeout", "UsageData",
+        ),
+        Absent("<nil>"),
+    ),
+    **dict.fromkeys(("Mounts", "OnBuild", "Shell"), Absent("[]")),
+    **dict.fromkeys(
+        ("Author", "Comment", "Container", "MacAddress", "OsVersion", "StopSignal", "Variant"), ""
+    ),
+    **dict.fromkeys(("ArgsEscaped", "NetworkDisabled"), False),
+    "VirtualSize": 0,
+}  # fmt: skip
 _LOGIC = ("and", "or")
 # Go's names of fields that are called otherwise in the JSON.
 _GO_NAMES = {"APIVersion": "ApiVersion", "HTTPProxy": "HttpProxy", "HTTPSProxy": "HttpsProxy", "ID": "Id"}
@@ -228,7 +240,7 @@ class Template:
             if parent in _MAPS and not isinstance(value, Fields):
                 return NO_VALUE
             if key in _OMITTED and not isinstance(value, Fields):
-                return Absent(_OMITTED[key])
+                return _OMITTED[key]
             if isinstance(value, Fields):
                 raise self.failure(position, text, f"can't evaluate field {key} in type {value.kind}")
             raise self.failure(position, text, f'map has no entry for key "{key}"')
