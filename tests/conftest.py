@@ -46,8 +46,8 @@ def engine(shared_engine: LocalEngine) -> Iterator[LocalEngine]:
 
 
 @pytest.fixture(scope="module")
-def build_engine(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[LocalEngine]:
-    """One for a module that builds: what builds leave behind is nobody else's business."""
+def module_engine(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[LocalEngine]:
+    """One for a module alone: what it builds, or what it expects not to be there, is nobody else's business."""
     engine = _new_engine(tmp_path_factory, cache)
     engine.start()
     try:

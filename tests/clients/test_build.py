@@ -56,51 +56,51 @@ def cached(output: str) -> list[str]:
     return [names[number] for number in numbers if number in names]
 
 
-def test_a_build_runs_what_it_says(build_engine: LocalEngine, context: Path) -> None:
+def test_a_build_runs_what_it_says(module_engine: LocalEngine, context: Path) -> None:
     path = write(context, "FROM busybox\nCOPY word /w\nRUN cat /w /w > /ww\nCMD cat /ww\n", word="hello\n")
-    build(build_engine, "-t", "built", path)
-    assert build_engine.ok("run", "--rm", "built") == "hello\nhello"
+    build(module_engine, "-t", "built", path)
+    assert module_engine.ok("run", "--rm", "built") == "hello\nhello"
 
 
-def test_only_what_comes_after_a_change_runs_again(build_engine: LocalEngine, context: Path) -> None:
+def test_only_what_comes_after_a_change_runs_again(module_engine: LocalEngine, context: Path) -> None:
     text = "FROM busybox\nCOPY first /\nRUN echo one > /one\nCOPY . /all/\nRUN echo two > /two\n"
     path = write(context, text, first="1", second="2")
-    build(build_engine, path)
-    again = cached(build(build_engine, path))
+    build(module_engine, path)
+    again = cached(build(module_engine, path))
     assert [name.split("] ")[1] for name in again[1:]] == text.splitlines()[1:]
     (context / "second").write_text("changed")
-    after = [name.split("] ")[1] for name in cached(build(build_engine, path))]
+    after = [name.split("] ")[1] for name in cached(build(module_engine, path))]
     assert after[1:] == ["COPY first /", "RUN echo one > /one"]
 
 
-def test_touching_a_file_changes_nothing(build_engine: LocalEngine, context: Path) -> None:
+def test_touching_a_file_changes_nothing(module_engine: LocalEngine, context: Path) -> None:
     path = write(context, "FROM busybox\nCOPY a /\n", a="1")
-    build(build_engine, path)
+    build(module_engine, path)
     os.utime(context / "a", (1, 1))
-    assert any("COPY a" in name for name in cached(build(build_engine, path)))
+    assert any("COPY a" in name for name in cached(build(module_engine, path)))
 
 
-def test_an_ignored_file_invalidates_nothing(build_engine: LocalEngine, context: Path) -> None:
+def test_an_ignored_file_invalidates_nothing(module_engine: LocalEngine, context: Path) -> None:
     path = write(context, "FROM busybox\nCOPY . /c/\n", a="1", noise="1", __dockerignore="noise\n")
-    build(build_engine, path)
+    build(module_engine, path)
     (context / "noise").write_text("2")
-    assert any("COPY ." in name for name in cached(build(build_engine, path)))
+    assert any("COPY ." in name for name in cached(build(module_engine, path)))
 
 
-def test_no_cache_runs_everything_again(build_engine: LocalEngine, context: Path) -> None:
+def test_no_cache_runs_everything_again(module_engine: LocalEngine, context: Path) -> None:
     path = write(context, "FROM busybox\nRUN date > /d\n")
-    build(build_engine, path)
-    assert not any("RUN" in name for name in cached(build(build_engine, "--no-cache", path)))
+    build(module_engine, path)
+    assert not any("RUN" in name for name in cached(build(module_engine, "--no-cache", path)))
 
 
-def test_stages_run_at_once(build_engine: LocalEngine, context: Path) -> None:
+def test_stages_run_at_once(module_engine: LocalEngine, context: Path) -> None:
     stages = "".join(
         f"FROM busybox AS s{n}\nRUN sleep 1; echo {n} {os.urandom(4).hex()} > /n{n}\n" for n in range(4)
     )
     copies = "".join(f"COPY --from=s{n} /n{n} /\n" for n in range(4))
     path = write(context, f"{stages}FROM scratch\n{copies}")
     began = time.monotonic()
-    build(build_engine, path)
+    build(module_engine, path)
     assert time.monotonic() - began < 3
 
 
@@ -122,24 +122,24 @@ def test_stages_run_at_once(build_engine: LocalEngine, context: Path) -> None:
     ],
 )
 def test_an_error_shows_the_line_and_the_way_out(
-    build_engine: LocalEngine, context: Path, dockerfile: str, line: int, said: str
+    module_engine: LocalEngine, context: Path, dockerfile: str, line: int, said: str
 ) -> None:
     path = write(context, dockerfile, hidden__txt="x", readme="x", __dockerignore="# no texts\n*.txt\n")
-    output = failure(build_engine, path)
+    output = failure(module_engine, path)
     assert said in output
     assert f"{line:4d} | >>> " in output
 
 
-def test_a_missing_stage_or_dockerfile_is_named(build_engine: LocalEngine, context: Path) -> None:
+def test_a_missing_stage_or_dockerfile_is_named(module_engine: LocalEngine, context: Path) -> None:
     path = write(context, "FROM busybox AS one\n")
-    assert "one" in failure(build_engine, "--target", "onee", path)
+    assert "one" in failure(module_engine, "--target", "onee", path)
     os.rename(context / "Dockerfile", context / "dockerfile")
-    assert "Did you mean" in failure(build_engine, path)
-    assert "not found" in failure(build_engine, str(context / "nowhere"))
+    assert "Did you mean" in failure(module_engine, path)
+    assert "not found" in failure(module_engine, str(context / "nowhere"))
 
 
 def test_a_secret_is_seen_by_its_step_and_kept_nowhere(
-    build_engine: LocalEngine, context: Path, tmp_path: Path
+    module_engine: LocalEngine, context: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "secret").write_text(SECRET)
     text = (
@@ -149,51 +149,51 @@ def test_a_secret_is_seen_by_its_step_and_kept_nowhere(
         "RUN --mount=type=secret,id=word,target=/etc/word,mode=0400,uid=5 stat -c %u%a /etc/word > /owner\n"
     )
     path = write(context, text)
-    output = build(build_engine, "--secret", f"id=word,src={tmp_path / 'secret'}", "-t", "secretive", path)
-    assert build_engine.ok("run", "--rm", "secretive", "cat", "/out", "/owner") == "right\n5400"
-    assert build_engine.argosy("run", "--rm", "secretive", "ls", "/etc/word").code == 1
+    output = build(module_engine, "--secret", f"id=word,src={tmp_path / 'secret'}", "-t", "secretive", path)
+    assert module_engine.ok("run", "--rm", "secretive", "cat", "/out", "/owner") == "right\n5400"
+    assert module_engine.argosy("run", "--rm", "secretive", "ls", "/etc/word").code == 1
     kept = subprocess.run(
-        ["grep", "-rlaF", SECRET, str(build_engine.root), str(build_engine.run), build_engine.directory / "log"],
+        ["grep", "-rlaF", SECRET, str(module_engine.root), str(module_engine.run), module_engine.directory / "log"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert SECRET not in output
-    assert SECRET.encode() not in build_engine.argosy_bytes("save", "secretive")
+    assert SECRET.encode() not in module_engine.argosy_bytes("save", "secretive")
     assert kept.stdout == ""
 
 
-def test_a_cache_mount_lasts_from_build_to_build(build_engine: LocalEngine, context: Path) -> None:
+def test_a_cache_mount_lasts_from_build_to_build(module_engine: LocalEngine, context: Path) -> None:
     mount = f"--mount=type=cache,target=/c,id={os.urandom(4).hex()}"
     for count in (1, 2):
         path = write(context, f"FROM busybox\nRUN {mount} echo x >> /c/log; wc -l < /c/log > /n # {count}\n")
-        build(build_engine, "-t", "counted", path)
-        assert build_engine.ok("run", "--rm", "counted", "cat", "/n") == str(count)
-        assert build_engine.argosy("run", "--rm", "counted", "ls", "/c").code == 1
+        build(module_engine, "-t", "counted", path)
+        assert module_engine.ok("run", "--rm", "counted", "cat", "/n") == str(count)
+        assert module_engine.argosy("run", "--rm", "counted", "ls", "/c").code == 1
 
 
-def test_the_dockerfile_or_the_context_comes_on_stdin(build_engine: LocalEngine, context: Path) -> None:
-    build(build_engine, "-t", "stdin", "-", stdin=b"FROM busybox\nRUN echo piped > /p\n")
-    assert build_engine.ok("run", "--rm", "stdin", "cat", "/p") == "piped"
+def test_the_dockerfile_or_the_context_comes_on_stdin(module_engine: LocalEngine, context: Path) -> None:
+    build(module_engine, "-t", "stdin", "-", stdin=b"FROM busybox\nRUN echo piped > /p\n")
+    assert module_engine.ok("run", "--rm", "stdin", "cat", "/p") == "piped"
     path = write(context, "FROM nothing\n", a="from the context")
-    build(build_engine, "-t", "stdin", "-f", "-", path, stdin=b"FROM busybox\nCOPY a /a\n")
-    assert build_engine.ok("run", "--rm", "stdin", "cat", "/a") == "from the context"
+    build(module_engine, "-t", "stdin", "-f", "-", path, stdin=b"FROM busybox\nCOPY a /a\n")
+    assert module_engine.ok("run", "--rm", "stdin", "cat", "/a") == "from the context"
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
         write(context, "FROM busybox\nCOPY a /b\n")
         archive.add(context, ".")
-    build(build_engine, "-t", "stdin", "-", stdin=buffer.getvalue())
-    assert build_engine.ok("run", "--rm", "stdin", "cat", "/b") == "from the context"
+    build(module_engine, "-t", "stdin", "-", stdin=buffer.getvalue())
+    assert module_engine.ok("run", "--rm", "stdin", "cat", "/b") == "from the context"
 
 
 def test_a_named_context_and_an_image_in_its_place(
-    build_engine: LocalEngine, context: Path, tmp_path: Path
+    module_engine: LocalEngine, context: Path, tmp_path: Path
 ) -> None:
     other = tmp_path / "other"
     other.mkdir()
     (other / "x").write_text("other")
     path = write(context, "FROM base\nCOPY --from=more x /x\n")
     words = ("--build-context", f"more={other}", "--build-context", "base=docker-image://busybox")
-    build(build_engine, *words, "-t", "named", path)
-    assert build_engine.ok("run", "--rm", "named", "cat", "/x") == "other"
+    build(module_engine, *words, "-t", "named", path)
+    assert module_engine.ok("run", "--rm", "named", "cat", "/x") == "other"
 
 
 @pytest.fixture
@@ -216,7 +216,7 @@ def git_server(tmp_path: Path) -> Iterator[str]:
 
 
 def test_a_git_repository_is_a_context(
-    build_engine: LocalEngine, context: Path, git_server: str, tmp_path: Path
+    module_engine: LocalEngine, context: Path, git_server: str, tmp_path: Path
 ) -> None:
     (context / "sub").mkdir()
     write(context / "sub", "FROM busybox\nCOPY a /a\n", a="committed")
@@ -224,30 +224,30 @@ def test_a_git_repository_is_a_context(
     for words in (["init", "-q", "-b", "main"], ["add", "."], ["commit", "-q", "-m", "m"]):
         subprocess.run([*git, *words], check=True)
     (context / "sub/a").write_text("not committed")
-    build(build_engine, "-t", "fromgit", f"{git_server}/context/.git#main:sub")
-    assert build_engine.ok("run", "--rm", "fromgit", "cat", "/a") == "committed"
-    assert "git failed" in failure(build_engine, f"{git_server}/context/.git#nosuch")
+    build(module_engine, "-t", "fromgit", f"{git_server}/context/.git#main:sub")
+    assert module_engine.ok("run", "--rm", "fromgit", "cat", "/a") == "committed"
+    assert "git failed" in failure(module_engine, f"{git_server}/context/.git#nosuch")
     write(tmp_path, f"FROM busybox\nADD {git_server}/context/.git#main /r/\n")
-    build(build_engine, "-t", "fromgit", "-f", f"{tmp_path}/Dockerfile", str(context))
-    assert build_engine.ok("run", "--rm", "fromgit", "cat", "/r/sub/a") == "committed"
+    build(module_engine, "-t", "fromgit", "-f", f"{tmp_path}/Dockerfile", str(context))
+    assert module_engine.ok("run", "--rm", "fromgit", "cat", "/r/sub/a") == "committed"
 
 
 def test_outputs_are_a_tree_a_tar_or_an_archive(
-    build_engine: LocalEngine, context: Path, tmp_path: Path
+    module_engine: LocalEngine, context: Path, tmp_path: Path
 ) -> None:
     path = write(context, "FROM scratch\nCOPY --chmod=640 a /d/a\n", a="out")
-    build(build_engine, "-o", str(tmp_path / "tree"), path)
+    build(module_engine, "-o", str(tmp_path / "tree"), path)
     assert (tmp_path / "tree/d/a").read_text() == "out"
     assert (tmp_path / "tree/d/a").stat().st_mode & 0o777 == 0o640
-    build(build_engine, "-o", f"type=tar,dest={tmp_path}/t.tar", path)
+    build(module_engine, "-o", f"type=tar,dest={tmp_path}/t.tar", path)
     with tarfile.open(tmp_path / "t.tar") as archive:
         assert {entry.name for entry in archive} == {"d", "d/a"}
-    build(build_engine, "-o", f"type=oci,dest={tmp_path}/o.tar", "-t", "only-there:1", path)
-    assert build_engine.argosy("image", "inspect", "only-there:1").code == 1
-    assert "only-there:1" in build_engine.ok("load", "-i", str(tmp_path / "o.tar"))
+    build(module_engine, "-o", f"type=oci,dest={tmp_path}/o.tar", "-t", "only-there:1", path)
+    assert module_engine.argosy("image", "inspect", "only-there:1").code == 1
+    assert "only-there:1" in module_engine.ok("load", "-i", str(tmp_path / "o.tar"))
 
 
-def test_ids_and_metadata_are_written(build_engine: LocalEngine, context: Path, tmp_path: Path) -> None:
+def test_ids_and_metadata_are_written(module_engine: LocalEngine, context: Path, tmp_path: Path) -> None:
     path = write(context, "FROM busybox\nLABEL a=b\n")
     words = (
         "--iidfile",
@@ -259,39 +259,39 @@ def test_ids_and_metadata_are_written(build_engine: LocalEngine, context: Path, 
         "-t",
         "two:3",
     )
-    printed = build_engine.ok("build", "-q", *words, "--label", "x=y", path)
+    printed = module_engine.ok("build", "-q", *words, "--label", "x=y", path)
     assert (tmp_path / "id").read_text() == printed
     assert json.loads((tmp_path / "meta").read_text())["containerimage.config.digest"] == printed
     for name in ("one", "two:3"):
-        document = json.loads(build_engine.ok("image", "inspect", name))[0]
+        document = json.loads(module_engine.ok("image", "inspect", name))[0]
         assert document["Id"] == printed
         assert document["Config"]["Labels"] == {"a": "b", "x": "y"}
 
 
-def test_the_same_input_gives_the_same_image(build_engine: LocalEngine, context: Path) -> None:
+def test_the_same_input_gives_the_same_image(module_engine: LocalEngine, context: Path) -> None:
     path = write(context, "FROM busybox\nWORKDIR /w\nCOPY . .\nRUN echo x > /x && mkdir /d\n", a="1")
     argument = ("--build-arg", "SOURCE_DATE_EPOCH=1700000000", "--no-cache", "-q")
-    first = build_engine.ok("build", *argument, path)
+    first = module_engine.ok("build", *argument, path)
     os.utime(context / "a", (1_800_000_000, 1_800_000_000))
     time.sleep(1.1)
-    assert build_engine.ok("build", *argument, path) == first
-    assert "2023-11-14T22:13:20Z" in build_engine.ok("image", "inspect", first)
+    assert module_engine.ok("build", *argument, path) == first
+    assert "2023-11-14T22:13:20Z" in module_engine.ok("image", "inspect", first)
 
 
-def test_checks_find_what_is_likely_wrong(build_engine: LocalEngine, context: Path) -> None:
-    answer = build_engine.argosy("build", "--check", write(context, "FROM busybox as x\nCMD echo hi\n"))
+def test_checks_find_what_is_likely_wrong(module_engine: LocalEngine, context: Path) -> None:
+    answer = module_engine.argosy("build", "--check", write(context, "FROM busybox as x\nCMD echo hi\n"))
     assert answer.code == 1
     assert "JSONArgsRecommended" in answer.stdout
     assert "FromAsCasing" in answer.stdout
-    answer = build_engine.argosy("build", "--check", write(context, "FROM busybox\n"))
+    answer = module_engine.argosy("build", "--check", write(context, "FROM busybox\n"))
     assert (answer.code, answer.stdout) == (0, "Check complete, no warnings found.\n")
 
 
-def test_a_build_without_a_client_ends(build_engine: LocalEngine, context: Path) -> None:
+def test_a_build_without_a_client_ends(module_engine: LocalEngine, context: Path) -> None:
     path = write(context, f"FROM busybox\nRUN sleep 1234 # {os.urandom(4).hex()}\n")
     process = subprocess.Popen(
         [sys.executable, "-m", "argosy.cli.main", "build", "--progress", "plain", path],
-        env=build_engine.environment, stderr=subprocess.PIPE, text=True,
+        env=module_engine.environment, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert process.stderr is not None
     for line in process.stderr:
@@ -313,28 +313,28 @@ def _sleeps() -> int:
     return int(found.stdout)
 
 
-def test_nothing_of_a_build_is_left(build_engine: LocalEngine, context: Path) -> None:
+def test_nothing_of_a_build_is_left(module_engine: LocalEngine, context: Path) -> None:
     path = write(context, "FROM busybox\nRUN --mount=type=bind,target=/c,rw touch /c/x; exit 1\n")
-    failure(build_engine, path)
-    assert build_engine.ok("ps", "-aq") == ""
-    assert not list(build_engine.directory.glob("run/**/build-*"))
+    failure(module_engine, path)
+    assert module_engine.ok("ps", "-aq") == ""
+    assert not list(module_engine.directory.glob("run/**/build-*"))
     assert not list(Path("/dev/shm").glob("argosy-build-*/*"))
     with open("/proc/self/mountinfo") as table:
-        assert str(build_engine.root) not in table.read()
+        assert str(module_engine.root) not in table.read()
 
 
-def test_the_cache_is_listed_and_pruned(build_engine: LocalEngine, context: Path) -> None:
+def test_the_cache_is_listed_and_pruned(module_engine: LocalEngine, context: Path) -> None:
     path = write(context, f"FROM busybox\nRUN head -c 100000 /dev/urandom > /x # {os.urandom(4).hex()}\n")
-    build(build_engine, "-o", f"type=tar,dest={context}/t.tar", path)
-    assert "RUN head" in build_engine.ok("builder", "du")
-    assert "Total reclaimed space: 1" in build_engine.ok("builder", "prune", "-f")
-    assert "RUN head" not in build_engine.ok("builder", "du")
-    build(build_engine, "-q", path)
+    build(module_engine, "-o", f"type=tar,dest={context}/t.tar", path)
+    assert "RUN head" in module_engine.ok("builder", "du")
+    assert "Total reclaimed space: 1" in module_engine.ok("builder", "prune", "-f")
+    assert "RUN head" not in module_engine.ok("builder", "du")
+    build(module_engine, "-q", path)
 
 
-def test_docker_py_builds(build_engine: LocalEngine, context: Path) -> None:
+def test_docker_py_builds(module_engine: LocalEngine, context: Path) -> None:
     path = write(context, "FROM busybox\nARG V\nCOPY a /a\nRUN echo $V > /v\n", a="1")
-    client = docker.DockerClient(base_url=build_engine.host)
+    client = docker.DockerClient(base_url=module_engine.host)
     try:
         image, log = client.images.build(
             path=path, tag="bypy:1", buildargs={"V": "9"}, rm=True, labels={"l": "m"}
@@ -348,9 +348,9 @@ def test_docker_py_builds(build_engine: LocalEngine, context: Path) -> None:
         client.close()
 
 
-def test_the_classic_client_builds(build_engine: LocalEngine, context: Path) -> None:
+def test_the_classic_client_builds(module_engine: LocalEngine, context: Path) -> None:
     path = write(context, "FROM busybox\nRUN echo classic > /x\n")
-    environment = {**build_engine.environment, "DOCKER_BUILDKIT": "0"}
+    environment = {**module_engine.environment, "DOCKER_BUILDKIT": "0"}
     done = subprocess.run(
         ["docker", "build", "-t", "classic", path],
         env=environment,
@@ -360,67 +360,67 @@ def test_the_classic_client_builds(build_engine: LocalEngine, context: Path) -> 
     )
     assert done.returncode == 0, done.stderr
     assert "Successfully tagged classic:latest" in done.stdout
-    assert build_engine.ok("run", "--rm", "classic", "cat", "/x") == "classic"
+    assert module_engine.ok("run", "--rm", "classic", "cat", "/x") == "classic"
 
 
-def test_it_explains_what_ran_and_what_would_not_have_to(build_engine: LocalEngine, context: Path) -> None:
+def test_it_explains_what_ran_and_what_would_not_have_to(module_engine: LocalEngine, context: Path) -> None:
     text = "FROM busybox\nCOPY . /all/\nRUN sleep 0.6 # apt-get install\n"
     path = write(context, text, a="1", b="1")
-    build(build_engine, path)
+    build(module_engine, path)
     (context / "a").write_text("2")
-    output = build(build_engine, "--explain", path)
+    output = build(module_engine, "--explain", path)
     assert "because a changed" in output
     assert "because a step before it ran (line 2: COPY . /all/)" in output
     assert "reads none of your files: put it above line 2 (COPY . /all/)" in output
 
 
-def test_past_builds_are_listed_with_what_they_said(build_engine: LocalEngine, context: Path) -> None:
+def test_past_builds_are_listed_with_what_they_said(module_engine: LocalEngine, context: Path) -> None:
     path = write(context, f"FROM busybox\nRUN echo said-so && exit 4 # {os.urandom(4).hex()}\n")
-    failure(build_engine, "-t", "remembered", path)
-    newest = build_engine.ok("builder", "history", "--format", "{{.ID}} {{.Name}} {{.Status}}").splitlines()[
+    failure(module_engine, "-t", "remembered", path)
+    newest = module_engine.ok("builder", "history", "--format", "{{.ID}} {{.Name}} {{.Status}}").splitlines()[
         0
     ]
     identifier, _, rest = newest.partition(" ")
     assert rest == "remembered failed"
-    shown = build_engine.ok("builder", "history", identifier)
+    shown = module_engine.ok("builder", "history", identifier)
     assert "| said-so" in shown
     assert "exit code: 4" in shown
 
 
-def test_a_failed_step_can_be_looked_into(build_engine: LocalEngine, context: Path) -> None:
+def test_a_failed_step_can_be_looked_into(module_engine: LocalEngine, context: Path) -> None:
     path = write(context, "FROM busybox\nWORKDIR /w\nENV V=9\nRUN echo half > made && exit 6\n")
-    before = build_engine.ok("images", "-aq").split()
-    answer = build_engine.argosy("build", "--debug", path, stdin=b"cat made; echo $V $PWD\nexit\n")
+    before = module_engine.ok("images", "-aq").split()
+    answer = module_engine.argosy("build", "--debug", path, stdin=b"cat made; echo $V $PWD\nexit\n")
     assert answer.code == 1
     assert "exit code: 6" in answer.stderr
     assert answer.stdout == "half\n9 /w\n"
-    assert build_engine.ok("images", "-aq").split() == before
-    assert build_engine.ok("ps", "-aq") == ""
+    assert module_engine.ok("images", "-aq").split() == before
+    assert module_engine.ok("ps", "-aq") == ""
 
 
-def test_a_bad_tag_is_refused_before_anything_runs(build_engine: LocalEngine, context: Path) -> None:
-    answer = build_engine.argosy("build", "-t", "Upper:x:y", write(context, "FROM busybox\nRUN true\n"))
+def test_a_bad_tag_is_refused_before_anything_runs(module_engine: LocalEngine, context: Path) -> None:
+    answer = module_engine.argosy("build", "-t", "Upper:x:y", write(context, "FROM busybox\nRUN true\n"))
     assert answer.code == 1
     assert 'invalid tag "Upper:x:y"' in answer.stderr
     assert "RUN" not in answer.stderr
 
 
-def test_a_cache_travels_in_a_directory(build_engine: LocalEngine, context: Path, tmp_path: Path) -> None:
+def test_a_cache_travels_in_a_directory(module_engine: LocalEngine, context: Path, tmp_path: Path) -> None:
     text = f"FROM busybox AS one\nRUN echo {os.urandom(4).hex()} > /o\nFROM busybox\nCOPY --from=one /o /o\n"
     path = write(context, text)
-    build(build_engine, "--cache-to", f"type=local,dest={tmp_path}/cache,mode=max", path)
+    build(module_engine, "--cache-to", f"type=local,dest={tmp_path}/cache,mode=max", path)
     assert (tmp_path / "cache/index.json").exists()
-    build_engine.ok("image", "prune", "-f")
-    build_engine.ok("builder", "prune", "-af")
-    assert len(cached(build(build_engine, "--cache-from", f"type=local,src={tmp_path}/cache", path))) == 3
-    assert "argosy.cache" not in build_engine.ok("images", "--digests")
+    module_engine.ok("image", "prune", "-f")
+    module_engine.ok("builder", "prune", "-af")
+    assert len(cached(build(module_engine, "--cache-from", f"type=local,src={tmp_path}/cache", path))) == 3
+    assert "argosy.cache" not in module_engine.ok("images", "--digests")
 
 
 def test_a_cache_that_cannot_be_had_is_no_reason_against_a_build(
-    build_engine: LocalEngine, context: Path, tmp_path: Path
+    module_engine: LocalEngine, context: Path, tmp_path: Path
 ) -> None:
     output = build(
-        build_engine, "--cache-from", f"type=local,src={tmp_path}", write(context, "FROM busybox\n")
+        module_engine, "--cache-from", f"type=local,src={tmp_path}", write(context, "FROM busybox\n")
     )
     assert "importing cache manifest" in output
     assert "ERROR" in output
@@ -428,17 +428,17 @@ def test_a_cache_that_cannot_be_had_is_no_reason_against_a_build(
 
 @pytest.mark.parametrize("way", ["inline", "registry"])
 def test_a_cache_travels_by_a_registry(
-    build_engine: LocalEngine, context: Path, tmp_path: Path, way: str
+    module_engine: LocalEngine, context: Path, tmp_path: Path, way: str
 ) -> None:
     path = write(context, f"FROM busybox\nRUN echo {os.urandom(4).hex()} > /o\nRUN echo two > /t\n")
     with registry_server(tmp_path) as address:
         name = f"{address}/built:1"
         if way == "inline":
-            build(build_engine, "--cache-to", "type=inline", "--push", "-t", name, path)
+            build(module_engine, "--cache-to", "type=inline", "--push", "-t", name, path)
         else:
-            build(build_engine, "--cache-to", f"type=registry,ref={name},mode=max", path)
-        build_engine.argosy("rmi", name)
-        build_engine.ok("image", "prune", "-f")
-        build_engine.ok("builder", "prune", "-af")
-        assert len(cached(build(build_engine, "--cache-from", name, path))) == 3
-        assert address not in build_engine.ok("images")
+            build(module_engine, "--cache-to", f"type=registry,ref={name},mode=max", path)
+        module_engine.argosy("rmi", name)
+        module_engine.ok("image", "prune", "-f")
+        module_engine.ok("builder", "prune", "-af")
+        assert len(cached(build(module_engine, "--cache-from", name, path))) == 3
+        assert address not in module_engine.ok("images")

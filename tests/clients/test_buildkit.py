@@ -36,9 +36,9 @@ def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Docker:
-    def __init__(self, build_engine: LocalEngine, config: Path, work: Path) -> None:
+    def __init__(self, module_engine: LocalEngine, config: Path, work: Path) -> None:
         self.environment = {
-            **build_engine.environment,
+            **module_engine.environment,
             "DOCKER_CONFIG": str(config),
             "BUILDKIT_PROGRESS": "plain",
         }
@@ -83,8 +83,8 @@ def work(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def docker(build_engine: LocalEngine, plugins: Path, work: Path) -> Docker:
-    return Docker(build_engine, plugins, work)
+def docker(module_engine: LocalEngine, plugins: Path, work: Path) -> Docker:
+    return Docker(module_engine, plugins, work)
 
 
 def test_an_image_is_built_tagged_and_runs(docker: Docker) -> None:
@@ -266,7 +266,7 @@ def test_files_about_the_image_are_written(docker: Docker, work: Path) -> None:
     assert quiet.startswith("sha256:")
 
 
-@pytest.mark.usefixtures("build_engine")
+@pytest.mark.usefixtures("module_engine")
 def test_an_image_is_pushed_with_the_clients_credentials(docker: Docker, work: Path, tmp_path: Path) -> None:
     with registry_server(tmp_path, users=True) as address:
         refused = docker("build", "--push", "-t", f"{address}/bk", ".")
@@ -388,15 +388,15 @@ def test_a_cache_elsewhere_is_no_obstacle(docker: Docker) -> None:
 
 
 def test_a_cache_within_an_image_comes_from_a_registry(
-    docker: Docker, build_engine: LocalEngine, work: Path, tmp_path: Path
+    docker: Docker, module_engine: LocalEngine, work: Path, tmp_path: Path
 ) -> None:
     (work / "Dockerfile").write_text("FROM busybox\nRUN head -c 8 /dev/urandom > /o\n")
     with registry_server(tmp_path) as address:
         name = f"{address}/inline:1"
         docker.ok("build", "--cache-to", "type=inline", "--push", "-t", name, ".")
-        build_engine.argosy("rmi", name)
-        build_engine.ok("image", "prune", "-f")
-        build_engine.ok("builder", "prune", "-af")
+        module_engine.argosy("rmi", name)
+        module_engine.ok("image", "prune", "-f")
+        module_engine.ok("builder", "prune", "-af")
         again = docker.ok("build", "--cache-from", name, ".").stderr
     assert "[2/2] RUN head -c 8 /dev/urandom > /o\n" in again
     assert again.count(" CACHED") == 2
@@ -466,13 +466,13 @@ def sleeping(docker: Docker, work: Path) -> Iterator[tuple[subprocess.Popen[byte
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_build_ends_with_its_client(
-    sleeping: tuple[subprocess.Popen[bytes], str], build_engine: LocalEngine, number: signal.Signals
+    sleeping: tuple[subprocess.Popen[bytes], str], module_engine: LocalEngine, number: signal.Signals
 ) -> None:
     build, step = sleeping
     build.send_signal(number)
     build.wait(10)
     assert _until(lambda: not _running(step))
-    build_engine.assert_clean()
+    module_engine.assert_clean()
 
 
 def test_the_cache_is_listed_and_pruned(docker: Docker) -> None:

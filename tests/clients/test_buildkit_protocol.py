@@ -45,10 +45,10 @@ def _running(connection: Connection) -> Iterator[Connection]:
         thread.join()
 
 
-def _upgraded(build_engine: LocalEngine, path: str, *headers: str) -> socket.socket:
+def _upgraded(module_engine: LocalEngine, path: str, *headers: str) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX)
     connection.settimeout(20)
-    connection.connect(f"{build_engine.run}/argosy.sock")
+    connection.connect(f"{module_engine.run}/argosy.sock")
     lines = [f"POST {path} HTTP/1.1", "Host: x", "Content-Length: 0", "Connection: Upgrade", "Upgrade: h2c"]
     connection.sendall("\r\n".join([*lines, *headers, "", ""]).encode())
     head = b""
@@ -61,15 +61,15 @@ def _upgraded(build_engine: LocalEngine, path: str, *headers: str) -> socket.soc
 
 
 @pytest.fixture
-def control(build_engine: LocalEngine) -> Iterator[Connection]:
-    with _running(Connection(_upgraded(build_engine, "/grpc"), None)) as connection:
+def control(module_engine: LocalEngine) -> Iterator[Connection]:
+    with _running(Connection(_upgraded(module_engine, "/grpc"), None)) as connection:
         yield connection
 
 
 @contextlib.contextmanager
-def _session(build_engine: LocalEngine, handle: Handle) -> Iterator[None]:
+def _session(module_engine: LocalEngine, handle: Handle) -> Iterator[None]:
     headers = [f"{name}: {value}" for name, values in _HEADERS.items() for value in values]
-    with _running(Connection(_upgraded(build_engine, "/session", *headers), handle)):
+    with _running(Connection(_upgraded(module_engine, "/session", *headers), handle)):
         yield
 
 
@@ -118,18 +118,18 @@ def _status(control: Connection, ref: str) -> list[messages.StatusResponse]:
 
 
 def test_a_client_may_name_the_frontend_at_once(
-    build_engine: LocalEngine, control: Connection, context: Path
+    module_engine: LocalEngine, control: Connection, context: Path
 ) -> None:
-    with _session(build_engine, _files(context)):
+    with _session(module_engine, _files(context)):
         response = _solve(control, "direct")
     assert response["image.name"] == "docker.io/library/own-direct"
-    assert build_engine.ok("run", "--rm", "own-direct", "cat", "/x") == "x"
+    assert module_engine.ok("run", "--rm", "own-direct", "cat", "/x") == "x"
 
 
 def test_progress_can_be_read_after_the_end(
-    build_engine: LocalEngine, control: Connection, context: Path
+    module_engine: LocalEngine, control: Connection, context: Path
 ) -> None:
-    with _session(build_engine, _files(context)):
+    with _session(module_engine, _files(context)):
         _solve(control, "late", **{"no-cache": ""})
     found = _status(control, "late")
     names = {vertex.name for each in found for vertex in each.vertexes}
@@ -139,7 +139,7 @@ def test_progress_can_be_read_after_the_end(
 
 
 def test_a_session_may_be_inside_a_call(
-    build_engine: LocalEngine, control: Connection, context: Path
+    module_engine: LocalEngine, control: Connection, context: Path
 ) -> None:
     ours, theirs = socket.socketpair()
     call = control.call(_CONTROL + "Session", _HEADERS)
@@ -200,18 +200,18 @@ def _hostile(*packets: Packet) -> Handle:
     ],
 )
 def test_a_context_that_wants_out_is_refused(
-    build_engine: LocalEngine, control: Connection, packets: list[Packet]
+    module_engine: LocalEngine, control: Connection, packets: list[Packet]
 ) -> None:
     refused = pytest.raises(RpcError, match="failed to receive the build context")
-    with _session(build_engine, _hostile(*packets)), refused:
+    with _session(module_engine, _hostile(*packets)), refused:
         _solve(control, f"hostile-{time.time_ns()}")
     assert not os.path.exists("/escaped")
-    assert os.listdir(build_engine.root / "build-trees" / "busy") == []
-    build_engine.assert_clean()
+    assert os.listdir(module_engine.root / "build-trees" / "busy") == []
+    module_engine.assert_clean()
 
 
 def test_a_client_that_goes_while_it_sends_ends_its_build(
-    build_engine: LocalEngine, control: Connection
+    module_engine: LocalEngine, control: Connection
 ) -> None:
     asked = threading.Event()
 
@@ -229,7 +229,7 @@ def test_a_client_that_goes_while_it_sends_ends_its_build(
             except RpcError as error:
                 failure.append(error)
 
-    with _session(build_engine, handle):
+    with _session(module_engine, handle):
         thread = threading.Thread(target=solve)
         thread.start()
         assert asked.wait(10)
@@ -291,9 +291,9 @@ def test_the_engine_is_healthy(control: Connection) -> None:
     assert protobuf.decode(messages.HealthCheckResponse, answer).status == 1
 
 
-def test_a_connection_needs_its_upgrade(build_engine: LocalEngine) -> None:
+def test_a_connection_needs_its_upgrade(module_engine: LocalEngine) -> None:
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(10)
-        connection.connect(f"{build_engine.run}/argosy.sock")
+        connection.connect(f"{module_engine.run}/argosy.sock")
         connection.sendall(b"POST /grpc HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
         assert connection.recv(4096).startswith(b"HTTP/1.1 400 ")

@@ -57,8 +57,8 @@ def write(root: Path, files: dict[str, str]) -> Path:
     return root
 
 
-def build(build_engine: LocalEngine, *words: str) -> str:
-    answer = build_engine.argosy("build", "--progress", "plain", *words, timeout=600)
+def build(module_engine: LocalEngine, *words: str) -> str:
+    answer = module_engine.argosy("build", "--progress", "plain", *words, timeout=600)
     assert answer.code == 0, answer.stderr
     return answer.stderr
 
@@ -70,10 +70,10 @@ def ran(output: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def debian(build_engine: LocalEngine, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+def debian(module_engine: LocalEngine, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """Debian with this machine's way to packages."""
     archive = base_images.archive_of("debian", cache)
-    build_engine.ok(*base_images.import_arguments("debian", archive))
+    module_engine.ok(*base_images.import_arguments("debian", archive))
     root = tmp_path_factory.mktemp("debian")
     certificates = Path(_CERTIFICATES)
     (root / "ca-certificates.crt").write_bytes(certificates.read_bytes() if certificates.exists() else b"")
@@ -91,7 +91,7 @@ COPY pip.conf /etc/pip.conf
 COPY npmrc /usr/local/etc/npmrc
 ENV NODE_EXTRA_CA_CERTS={_INSIDE} SSL_CERT_FILE={_INSIDE} PIP_CERT={_INSIDE}
 """)
-    build(build_engine, "-t", "debian", str(root))
+    build(module_engine, "-t", "debian", str(root))
     return "debian"
 
 
@@ -110,7 +110,7 @@ def _npm_settings() -> bytes:
 
 
 @pytest.fixture(scope="module")
-def node(build_engine: LocalEngine, debian: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+def node(module_engine: LocalEngine, debian: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     """It stands for node:18-alpine."""
     base_images.need("npm", "npm")
     root = tmp_path_factory.mktemp("node")
@@ -123,14 +123,14 @@ RUN cp /tmp/node/package/bin/node /usr/local/bin/ && mkdir -p /usr/local/lib/nod
  && for name in npm npx; do ln -s ../lib/node_modules/npm/bin/$name-cli.js /usr/local/bin/$name; done
 CMD ["node"]
 """)
-    build(build_engine, "-t", "node:18-alpine", str(root))
+    build(module_engine, "-t", "node:18-alpine", str(root))
     return "node:18-alpine"
 
 
 @pytest.fixture(autouse=True)
-def no_containers(build_engine: LocalEngine) -> Iterator[None]:
+def no_containers(module_engine: LocalEngine) -> Iterator[None]:
     yield
-    build_engine.remove_all()
+    module_engine.remove_all()
 
 
 @pytest.fixture
@@ -152,12 +152,12 @@ def eventually(address: str) -> str:
 
 
 def test_a_page_with_react_is_built_served_and_rebuilt(
-    build_engine: LocalEngine, node: str, browser: str, tmp_path: Path
+    module_engine: LocalEngine, node: str, browser: str, tmp_path: Path
 ) -> None:
     path = str(write(tmp_path, PAGE))
-    build(build_engine, "-t", "page", path)
-    build_engine.ok("run", "-d", "-p", "127.0.0.1::5173", "--name", "page", "page")
-    address = f"http://{build_engine.ok('port', 'page', '5173')}/"
+    build(module_engine, "-t", "page", path)
+    module_engine.ok("run", "-d", "-p", "127.0.0.1::5173", "--name", "page", "page")
+    address = f"http://{module_engine.ok('port', 'page', '5173')}/"
     eventually(address)
     words = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=20000", "--dump-dom"]
     shown = subprocess.run(
@@ -165,18 +165,18 @@ def test_a_page_with_react_is_built_served_and_rebuilt(
         env={**os.environ, "HOME": str(tmp_path / "home")},
     )  # fmt: skip
     assert '<div id="root"><h1>Ahoy</h1></div>' in shown.stdout
-    build_engine.ok("run", "-d", "-p", "127.0.0.1::3000", "--name", "server", "page", "node", "server.mjs")
-    assert eventually(f"http://{build_engine.ok('port', 'server', '3000')}/") == "served"
+    module_engine.ok("run", "-d", "-p", "127.0.0.1::3000", "--name", "server", "page", "node", "server.mjs")
+    assert eventually(f"http://{module_engine.ok('port', 'server', '3000')}/") == "served"
     (tmp_path / "src/main.jsx").write_text("// changed\n")
-    assert ran(build(build_engine, "-t", "page", path)) == ["COPY . ."]
+    assert ran(build(module_engine, "-t", "page", path)) == ["COPY . ."]
     write(tmp_path, {"package.json": PAGE["package.json"].replace('"page"', '"other"')})
-    again = ran(build(build_engine, "-t", "page", path))
+    again = ran(build(module_engine, "-t", "page", path))
     assert again[0] == "COPY package*.json ./"
     assert again[-1] == "COPY . ."
     assert len(again) == 5
 
 
-def test_a_program_in_c_and_a_setuid_one(build_engine: LocalEngine, debian: str, tmp_path: Path) -> None:
+def test_a_program_in_c_and_a_setuid_one(module_engine: LocalEngine, debian: str, tmp_path: Path) -> None:
     write(
         tmp_path,
         {
@@ -191,14 +191,14 @@ ENTRYPOINT ["/bin/hello"]
             "hello.c": '#include <stdio.h>\nint main(void) { puts("hello from scratch"); }\n',
         },
     )
-    build(build_engine, "-t", "hello", str(tmp_path))
-    assert build_engine.ok("run", "--rm", "hello") == "hello from scratch"
-    build(build_engine, "-o", str(tmp_path / "out"), str(tmp_path))
+    build(module_engine, "-t", "hello", str(tmp_path))
+    assert module_engine.ok("run", "--rm", "hello") == "hello from scratch"
+    build(module_engine, "-o", str(tmp_path / "out"), str(tmp_path))
     assert (tmp_path / "out/bin/elevated").stat().st_mode & 0o7777 == 0o4755
 
 
 def test_a_service_in_python_keeps_what_pip_has_fetched(
-    build_engine: LocalEngine, debian: str, tmp_path: Path
+    module_engine: LocalEngine, debian: str, tmp_path: Path
 ) -> None:
     text = f"""FROM {debian}
 RUN apt-get update && apt-get install -y --no-install-recommends python3-venv
@@ -218,19 +218,19 @@ CMD ["/venv/bin/python", "service.py"]
             "service.py": "import h11\nprint(h11.__version__)\n",
         },
     )
-    assert "had 0 files" in build(build_engine, "-t", "service", str(tmp_path))
-    assert build_engine.ok("run", "--rm", "service") == "0.16.0"
-    assert build_engine.argosy("run", "--rm", "service", "ls", "/wheels").code != 0
+    assert "had 0 files" in build(module_engine, "-t", "service", str(tmp_path))
+    assert module_engine.ok("run", "--rm", "service") == "0.16.0"
+    assert module_engine.argosy("run", "--rm", "service", "ls", "/wheels").code != 0
     (tmp_path / "requirements.txt").write_text("# again\nh11==0.16.0\n")
-    assert re.search("had [1-9][0-9]* files", build(build_engine, "-t", "service", str(tmp_path)))
+    assert re.search("had [1-9][0-9]* files", build(module_engine, "-t", "service", str(tmp_path)))
 
 
-def test_twenty_stages_in_a_diamond(build_engine: LocalEngine, tmp_path: Path) -> None:
+def test_twenty_stages_in_a_diamond(module_engine: LocalEngine, tmp_path: Path) -> None:
     stages = ["FROM busybox AS top", "RUN echo top > /top"]
     for number in range(18):
         stages += [f"FROM top AS side{number}", f"RUN cat /top > /side{number}"]
     stages += ["FROM top", *(f"COPY --from=side{number} /side{number} /all/" for number in range(18))]
     write(tmp_path, {"Dockerfile": "\n".join(stages) + "\n"})
-    output = build(build_engine, "-t", "diamond", str(tmp_path))
+    output = build(module_engine, "-t", "diamond", str(tmp_path))
     assert output.count("RUN echo top") == 1
-    assert build_engine.ok("run", "--rm", "diamond", "sh", "-c", "cat /all/* | wc -l") == "18"
+    assert module_engine.ok("run", "--rm", "diamond", "sh", "-c", "cat /all/* | wc -l") == "18"

@@ -163,13 +163,13 @@ def _layer(data: bytes) -> Layer:
 
 @pytest.fixture(scope="module")
 def builders(
-    oracle: Oracle, build_engine: LocalEngine, tmp_path_factory: pytest.TempPathFactory
+    oracle: Oracle, module_engine: LocalEngine, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Builders]:
     root = _base_image()
-    for host in (oracle.host, build_engine.host):
+    for host in (oracle.host, module_engine.host):
         made = oracle.docker("import", "-c", 'CMD ["sh"]', "-", _BASE, stdin=root, host=host)
         assert made.code == 0, made.stderr
-    yield Builders(oracle, build_engine, tmp_path_factory.mktemp("config"))
+    yield Builders(oracle, module_engine, tmp_path_factory.mktemp("config"))
     oracle.docker("rmi", "-f", _BUILT, _BASE)
     oracle.docker("builder", "prune", "-af")
 

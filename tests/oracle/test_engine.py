@@ -100,9 +100,9 @@ _HEXADECIMAL = re.compile(r"\b[0-9a-f]{64}\b|\b[0-9a-f]{12}\b")
 
 
 @pytest.fixture(scope="module")
-def ours(shared_engine: LocalEngine) -> Iterator[LocalEngine]:
-    yield shared_engine
-    shared_engine.remove_all()
+def ours(module_engine: LocalEngine) -> Iterator[LocalEngine]:
+    yield module_engine
+    module_engine.remove_all()
 
 
 @pytest.fixture(scope="module")
