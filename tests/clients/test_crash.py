@@ -7,6 +7,7 @@ import threading
 import time
 from pathlib import Path
 
+from argosy.linux import cgroup
 from engine_fixture import LocalEngine
 
 _KILLS = 50
@@ -236,3 +237,17 @@ def test_a_build_that_was_cut_off_leaves_nothing_and_goes_on_where_it_was(
 
 def _steps_running() -> bool:
     return subprocess.run(["pgrep", "-fx", "sleep 4321"], capture_output=True, check=False).returncode == 0
+
+
+def test_nothing_stays_held_that_was_not_paused(own_engine: LocalEngine) -> None:
+    """A commit holds a container's processes while it reads its files."""
+    held = own_engine.ok("run", "-d", "busybox", "sleep", "1000")
+    paused = own_engine.ok("run", "-d", "busybox", "sleep", "1000")
+    own_engine.ok("pause", paused)
+    cgroup.group(f"/{own_engine.name}/{held}").freeze(True)
+    own_engine.kill()
+    own_engine.start()
+    assert own_engine.ok("exec", held, "echo", "goes on") == "goes on"
+    assert own_engine.ok("inspect", "-f", "{{.State.Status}}", paused) == "paused"
+    own_engine.ok("unpause", paused)
+    assert own_engine.ok("exec", paused, "echo", "goes on") == "goes on"

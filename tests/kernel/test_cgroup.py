@@ -139,6 +139,7 @@ def test_freezing_stops_and_thawing_lets_go_on(parent: str) -> None:
     os.close(writer)
     os.read(reader, 1)
     group.freeze(True)
+    assert group.is_frozen()
     time.sleep(0.03)
     os.set_blocking(reader, False)
     with contextlib.suppress(BlockingIOError):
@@ -147,6 +148,7 @@ def test_freezing_stops_and_thawing_lets_go_on(parent: str) -> None:
     with pytest.raises(BlockingIOError):
         os.read(reader, 1)
     group.freeze(False)
+    assert not group.is_frozen()
     os.set_blocking(reader, True)
     assert os.read(reader, 1) == b"."
     kill(pid)

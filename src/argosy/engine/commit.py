@@ -71,7 +71,7 @@ async def commit(
     held = hold and container.status == Status.RUNNING
     if held:
         with contextlib.suppress(ArgosyError):
-            await pause(engine, container)
+            await pause(engine, container, lasting=False)
     try:
         record = await engine.in_thread(work)
     finally:

@@ -102,7 +102,8 @@ async def give_up(engine: Engine, container: Container) -> None:
         await engine.containers.save_state(container)
 
 
-async def pause(engine: Engine, container: Container) -> None:
+async def pause(engine: Engine, container: Container, *, lasting: bool = True) -> None:
+    """If it is not to last, the next engine undoes it should this one end. Raises Conflict."""
     async with container.lock:
         if container.status == Status.PAUSED:
             raise Conflict(f"container {container.id} is already paused")
@@ -110,7 +111,8 @@ async def pause(engine: Engine, container: Container) -> None:
             raise _not_running(container)
         await engine.in_thread(cgroup.group(cgroup_path(engine, container)).freeze, True)
         container.fire(Event.PAUSE)
-        await engine.containers.save_state(container)
+        if lasting:
+            await engine.containers.save_state(container)
     engine.container_event(container, "pause")
 
 

@@ -5,6 +5,7 @@ does no harm. At the start the engine compares three accounts: its database, the
 the kernel shows (interfaces, firewall, cgroups); the shim's word decides what runs.
 """
 
+import contextlib
 import os
 import shutil
 import signal
@@ -94,6 +95,7 @@ class Supervisor:
     async def _settle(self, container: Container, *, running: bool) -> None:
         """Finish what was under way when the last engine ended."""
         if running:
+            await self._settle_pause(container)
             return
         async with container.lock:
             if container.status.is_alive():
@@ -111,6 +113,16 @@ class Supervisor:
             )
             if wanted:
                 self._engine.spawn(self._start_again(container), f"starting {container.name}")
+
+    async def _settle_pause(self, container: Container) -> None:
+        """Its processes are held if and only if that was recorded: a commit holds them for a moment."""
+        engine = self._engine
+        group = cgroup.group(cgroup_path(engine, container))
+        paused = container.status == Status.PAUSED
+        # It may have ended by now, and its group may be gone.
+        with contextlib.suppress(FileNotFoundError):
+            if container.status.is_alive() and group.is_frozen() != paused:
+                await engine.in_thread(group.freeze, paused)
 
     def exec_exited(self, message: dict[str, Any]) -> None:
         """A process beside a container's first one has ended."""

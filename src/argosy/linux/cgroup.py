@@ -58,6 +58,9 @@ class Group(Protocol):
 
     def freeze(self, frozen: bool) -> None: ...
 
+    def is_frozen(self) -> bool:
+        """Whether it is, or is to be."""
+
     def oom_kills(self) -> int:
         """How many processes in it were killed for want of memory."""
 
@@ -243,6 +246,11 @@ class _V1:
 
     def freeze(self, frozen: bool) -> None:
         _write(f"{self._at['freezer']}/freezer.state", "FROZEN" if frozen else "THAWED")
+
+    def is_frozen(self) -> bool:
+        if "freezer" not in self._at:
+            return False
+        return _read(f"{self._at['freezer']}/freezer.state").strip() != "THAWED"
 
     def oom_kills(self) -> int:
         if "memory" not in self._at:
@@ -444,6 +452,9 @@ class _V2:
                     errno.ETIMEDOUT, "the cgroup did not change its frozen state", self._directory
                 )
             time.sleep(0.001)
+
+    def is_frozen(self) -> bool:
+        return _read(f"{self._directory}/cgroup.freeze").strip() == "1"
 
     def oom_kills(self) -> int:
         return _pairs(_read(f"{self._directory}/memory.events")).get("oom_kill", 0)
