@@ -21,6 +21,8 @@ pytestmark = pytest.mark.oracle
 CHANGE = """
 rm -r /var /etc/group; echo x >>/etc/passwd; mkdir -p /n/o; ln -s q /n/l; chmod 700 /home; echo a >/n/f; ln /n/f /n/g
 rm -r /tmp; mkdir /tmp; echo b >/tmp/new; mkfifo /n/p; chown 7:8 /n/o; mkdir /gone; rmdir /gone; touch /bin/busybox
+mknod /n/null c 1 3; mknod /n/disk b 8 300; ln -s $(printf 't%.0s' $(seq 900)) /n/long; dd if=/etc/passwd of=/n/sparse seek=9999
+p=/n; for i in 1 2 3 4 5 6; do p=$p/$(printf 'l%.0s' $(seq 250)); mkdir $p; done; touch $(printf '/n/\\377\\376'); chown 70000:3000000000 /n/l
 chmod 4711 /n/f; echo c >/v/in-a-volume; rm /bin/ls; mkdir /bin/ls; touch /bin/ls/x
 find /n /tmp /etc/passwd /bin/ls -exec touch -h -d '2020-01-01 00:00:00' {} +
 """

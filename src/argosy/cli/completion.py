@@ -24,11 +24,13 @@ if TYPE_CHECKING:
 
 FILES = ":files"
 _CONTAINERS = "containers"
+# A file here, or a container whose file it is.
+_PLACES = "places"
 # What a command's arguments are: a kind for each, the last one going on, "" for none that can be known.
 _ARGUMENTS: dict[str, tuple[str, ...]] = {
     "container.attach": ("running", ""),
     "container.commit": (_CONTAINERS, "images", ""),
-    "container.cp": (FILES,),
+    "container.cp": (_PLACES,),
     "container.create": ("images", FILES),
     "container.diff": (_CONTAINERS, ""),
     "container.exec": ("running", FILES),
@@ -234,6 +236,8 @@ def _values(flag: Flag, prefix: str, ask: Ask) -> list[tuple[str, str]]:
 def _named(kind: str, ask: Ask) -> list[tuple[str, str]]:
     if kind in ("", FILES):
         return [(FILES, "")] if kind else []
+    if kind == _PLACES:
+        return [*((f"{name}:", "") for name in ask(_CONTAINERS)), (FILES, "")]
     if kind == "shells":
         return [(shell, "") for shell in _SHELLS]
     return [(name, "") for name in ask(kind)]

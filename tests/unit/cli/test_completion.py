@@ -66,6 +66,8 @@ def names(line: str) -> list[str]:
         ("tag busybox busybox ", []),
         ("volume rm ", ["data"]),
         ("completion ", ["bash", "fish", "zsh"]),
+        ("cp ", ["old:", "web:", FILES]),
+        ("cp ./file we", ["web:", FILES]),
         ("inspect w", ["web"]),
         ("ps --filter st", ["status="]),
         ("volume prune --filter ", ["all=", "label=", "label!="]),

@@ -43,6 +43,8 @@ _argosy() {
             compopt -o default 2> /dev/null
         else
             COMPREPLY+=("${candidate#"$prefix"}")
+            # Something is to follow at once: a path, a value.
+            [[ "$candidate" == *[:=] ]] && compopt -o nospace 2> /dev/null
         fi
     done < <("${words[0]}" __complete "${words[@]:1}" "$current" 2> /dev/null)
 }
