@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import contextlib
 import itertools
 import os
 from collections.abc import Iterator
@@ -21,21 +22,27 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(given) if given else tmp_path_factory.mktemp("cache")
 
 
-def _new_engine(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> LocalEngine:
+@contextlib.contextmanager
+def _running(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[LocalEngine]:
     number = next(_numbers)
     directory = tmp_path_factory.mktemp("engine")
-    return LocalEngine(directory, f"agt{os.getpid() % 10000}x{number}", f"10.{_SECOND}.{number}.1/24", cache)
-
-
-@pytest.fixture(scope="session")
-def shared_engine(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[LocalEngine]:
-    engine = _new_engine(tmp_path_factory, cache)
+    name, subnet = f"agt{os.getpid() % 10000}x{number}", f"10.{_SECOND}.{number}.1/24"
+    engine = LocalEngine(directory, name, subnet, cache)
     engine.start()
     try:
         engine.import_base()
         yield engine
     finally:
+        # A test may have killed it.
+        if not engine.answers():
+            engine.start()
         engine.shut_down()
+
+
+@pytest.fixture(scope="session")
+def shared_engine(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[LocalEngine]:
+    with _running(tmp_path_factory, cache) as engine:
+        yield engine
 
 
 @pytest.fixture
@@ -48,24 +55,12 @@ def engine(shared_engine: LocalEngine) -> Iterator[LocalEngine]:
 @pytest.fixture(scope="module")
 def module_engine(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[LocalEngine]:
     """One for a module alone: what it builds, or what it expects not to be there, is nobody else's business."""
-    engine = _new_engine(tmp_path_factory, cache)
-    engine.start()
-    try:
-        engine.import_base()
+    with _running(tmp_path_factory, cache) as engine:
         yield engine
-    finally:
-        engine.shut_down()
 
 
 @pytest.fixture
 def own_engine(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[LocalEngine]:
     """An engine that a test may kill and start again."""
-    engine = _new_engine(tmp_path_factory, cache)
-    engine.start()
-    try:
-        engine.import_base()
+    with _running(tmp_path_factory, cache) as engine:
         yield engine
-    finally:
-        if not engine.answers():
-            engine.start()
-        engine.shut_down()

@@ -14,7 +14,7 @@ import pytest
 
 from engine_fixture import LocalEngine
 
-from .engines import Side, docker_side, our_side
+from .engines import Side, described, docker_side, our_side
 
 pytestmark = pytest.mark.oracle
 
@@ -58,8 +58,6 @@ STOPSIGNAL FOO
 OF_THE_CONTAINER = (
     "AttachStderr", "AttachStdin", "AttachStdout", "Domainname", "Hostname", "Image", "OpenStdin", "StdinOnce", "Tty"
 )  # fmt: skip
-# What the tests make, either engine makes at a time of its own.
-_RECENT = 1_600_000_000
 # Made by the engines for themselves.
 STUBS = {".dockerenv", "dev", "etc", "proc", "sys"}
 
@@ -99,15 +97,7 @@ def test_the_same_is_exported_running_and_stopped(sides: tuple[Side, Side]) -> N
 def entries(archive: bytes) -> dict[str, tuple[Any, ...]]:
     with tarfile.open(fileobj=io.BytesIO(archive)) as members:
         return {
-            m.name: (
-                m.type,
-                m.mode,
-                m.uid,
-                m.gid,
-                m.size,
-                m.linkname,
-                int(m.mtime) if m.mtime < _RECENT else 0,
-            )
+            m.name: described(m)
             for m in members
             if m.name.partition("/")[0] not in STUBS or m.name == "etc/passwd"
         }

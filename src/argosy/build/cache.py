@@ -58,8 +58,6 @@ class BuildCache:
         self._lock = threading.Lock()
         database.define(_TABLES)
         self._records: dict[str, Record] = {}
-        self._used: set[str] = set()
-        self._active: dict[str, int] = {}
         for _, data in database.read("SELECT key, record FROM build_cache"):
             assert isinstance(data, bytes)
             record = msgspec.json.decode(data, type=Record)
@@ -119,22 +117,6 @@ class BuildCache:
             found.update(stack)
             found.update(digests.chain_ids(list(stack))[-1:])
         return found
-
-    # Who is at work with it
-
-    def begin_use(self, key: str) -> None:
-        with self._lock:
-            self._active[key] = self._active.get(key, 0) + 1
-
-    def end_use(self, key: str) -> None:
-        with self._lock:
-            self._active[key] -= 1
-            if not self._active[key]:
-                del self._active[key]
-
-    def in_use(self) -> set[str]:
-        with self._lock:
-            return set(self._active)
 
     # Past builds
 

@@ -14,10 +14,6 @@ class _Pattern(NamedTuple):
     pieces: list[re.Pattern[str]]
     """What lies between the stars, one more than there are stars."""
 
-    @property
-    def has_star(self) -> bool:
-        return len(self.pieces) > 1
-
 
 def without_prefix(value: str, pattern: str, *, longest: bool) -> str:
     """Raises DockerfileError if the pattern is malformed."""

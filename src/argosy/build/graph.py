@@ -52,8 +52,8 @@ from argosy.build.vertex import (
 from argosy.build.words import Style, Variables, process
 from argosy.errors import ArgosyError
 from argosy.spec import oci_image
+from argosy.spec.oci_image import DEFAULT_PATH
 
-DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DEFAULT_SHELL = ("/bin/sh", "-c")
 # Labels show an instruction as it was written, with values in the place of variables that have one.
 _SHOWN = Style(keep_quotes=True, keep_escapes=True, keep_unset=True)

@@ -39,8 +39,8 @@ from argosy.build.instructions import (
 from argosy.build.interpret import stages
 from argosy.build.rules import Options, Rule, parse_options
 from argosy.build.words import Expansion, Variables, process, quoted
+from argosy.spec.oci_image import DEFAULT_PATH
 
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 CHECK_ARGUMENT = "BUILDKIT_DOCKERFILE_CHECK"
 _RESERVED = ("context", "scratch")
 _SECRET = re.compile(
@@ -269,7 +269,7 @@ class _Linter:
                     last={},
                 )
         known = {} if base == "scratch" else None if below else self._around.environment_of(base)
-        return _State({"PATH": PATH, **(known or {})}, is_known=known is not None)
+        return _State({"PATH": DEFAULT_PATH, **(known or {})}, is_known=known is not None)
 
     def _instruction(self, instruction: Instruction, state: _State) -> None:
         variables = _Watched(state.environment, self._dockerfile.escape)

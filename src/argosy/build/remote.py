@@ -22,7 +22,6 @@ from argosy.image.transport import Transport, release
 _CHUNK = 1 << 20
 _GIT = re.compile(r"(?:git|ssh)://|git@|https?://[^#?]*\.git(?:[#?]|\Z)")
 _GIT_PATIENCE = 600
-_COMMIT = re.compile(r"[0-9a-f]{40}\Z")
 
 
 class Fetched:

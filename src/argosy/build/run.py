@@ -22,7 +22,6 @@ from argosy.spec.build_step import BuildStep, StepMount
 Diff = tuple[str, ...]
 _BINFMT = "/proc/sys/fs/binfmt_misc"
 _EMULATORS = {"arm64": "aarch64", "amd64": "x86_64", "386": "i386"}
-_SIGNALS = 128
 
 
 class StepFailed(ArgosyError):

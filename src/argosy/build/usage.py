@@ -115,7 +115,7 @@ class Usage:
 
     def _steps(self) -> list[Entry]:
         """A result is one entry, under however many keys it is known."""
-        in_use, held = self._cache.in_use(), self._images.layers()
+        held = self._images.layers()
         by_id: dict[str, list[Record]] = {}
         for record in self._cache.all():
             by_id.setdefault(record.id, []).append(record)
@@ -135,7 +135,8 @@ class Usage:
                     newest.created,
                     newest.last_used,
                     sum(record.uses for record in records),
-                    any(key in in_use for key in keys),
+                    # A build that needs it has a lease on its layers.
+                    False,
                     newest.diff_id in held,
                     functools.partial(self._cache.remove, keys),
                 )

@@ -7,6 +7,7 @@ from argosy.engine import devices, mounts, stubs
 from argosy.engine.container import Spec
 from argosy.errors import InvalidParameter
 from argosy.spec.docker_container import HostConfig, Ulimit
+from argosy.spec.oci_image import DEFAULT_PATH
 from argosy.spec.oci_runtime import (
     Config,
     ConsoleSize,
@@ -18,7 +19,6 @@ from argosy.spec.oci_runtime import (
     RootfsMount,
 )
 
-DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DEFAULT_SHM = 64 << 20
 # The kernel's own order; index is the capability's number (capabilities(7)).
 ALL_CAPABILITIES = tuple(

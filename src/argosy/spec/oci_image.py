@@ -8,6 +8,8 @@ again under the digest that it was decoded from.
 
 import msgspec
 
+# PATH of a process whose image sets none, as runc and BuildKit have it.
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_CONFIG = "application/vnd.oci.image.config.v1+json"

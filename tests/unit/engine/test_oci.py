@@ -8,6 +8,7 @@ from argosy.engine import oci
 from argosy.errors import InvalidParameter
 from argosy.linux import caps
 from argosy.spec.docker_container import ContainerConfig, DeviceMapping, HostConfig, MountPoint, Ulimit
+from argosy.spec.oci_image import DEFAULT_PATH
 from argosy.spec.oci_runtime import Config
 
 from .samples import spec
@@ -70,7 +71,7 @@ def test_the_containers_variables_replace_dockers() -> None:
 
 
 def test_a_name_without_a_value_takes_the_variable_away() -> None:
-    assert oci.environment(["HOSTNAME", "NEVER"], "host", terminal=False) == [f"PATH={oci.DEFAULT_PATH}"]
+    assert oci.environment(["HOSTNAME", "NEVER"], "host", terminal=False) == [f"PATH={DEFAULT_PATH}"]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     Event = dict[str, Any]
 
 NANOSECONDS = 1_000_000_000
-_TAIL = 80
 
 
 class Step:
