@@ -157,7 +157,7 @@ docker commit -p=false changed made:1 >/dev/null; docker inspect -f '{{.State.St
 docker images --format '{{.Repository}} {{.Tag}}' made
 docker export none; docker diff none; docker export -o /nowhere/x changed; docker commit; docker commit a b c
 docker export changed | docker import -c 'CMD ["true"]' -m again - made:2 >/dev/null
-docker run --rm --network none made:2 sh -c 'cat /n/f; readlink /n/l; ls -d /var; stat -c %a /n/f'
+docker run --rm --network none made:2 sh -c 'exec 2>&1; cat /n/f; readlink /n/l; ls -d /var; stat -c %a /n/f'
 docker history --format '{{.Comment}}|{{.CreatedBy}}' made:2
 docker pause changed; docker commit changed made:3 >/dev/null; docker inspect -f '{{.State.Status}}' changed
 docker unpause changed; docker rmi made:1 made:2 made:3 | grep Untagged
