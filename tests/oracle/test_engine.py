@@ -42,6 +42,12 @@ SCRIPTS = {
         docker run --rm --network none busybox sh -c 'cat /proc/self/status' | grep -E '^(Cap|Seccomp|NoNewPrivs|Groups)'
         docker run --rm --network none --cap-drop ALL --cap-add KILL busybox grep CapEff /proc/self/status
         docker run --rm --network none --security-opt no-new-privileges busybox grep NoNew /proc/self/status
+        for value in :t =1 =TRUE =false = =yes; do docker run --rm --network none --security-opt no-new-privileges$value busybox grep NoNew /proc/self/status 2>&1 | grep -v -e "^$" -e "for more information" -e --help -e "It takes true"; done
+        for value in =unconfined :unconfined =builtin; do docker run --rm --network none --security-opt seccomp$value busybox grep Seccomp: /proc/self/status; done
+        docker run -d --name held --network none --security-opt no-new-privileges busybox sleep 1000 >/dev/null
+        docker exec --privileged held grep -E 'NoNew|Seccomp:' /proc/self/status; docker rm -f held
+        for option in writable-cgroups=true writable-cgroups:1 writable-cgroups=false writable-cgroups=x writable-cgroups disable foo=bar label foo; do docker run --rm --network none --security-opt $option busybox sh -c 'mkdir /sys/fs/cgroup/pids/made && rmdir /sys/fs/cgroup/pids/made' 2>&1 | sed 's/^Error response from daemon/docker: &/; s/docker: docker:/docker:/' | grep -v -e '^$' -e 'for more information' -e '--help' -e 'It takes true'; done
+        docker run --rm --network none --privileged --security-opt writable-cgroups=false busybox mkdir /sys/fs/cgroup/pids/made; echo $?
         docker run --rm --network none -u 1234:99 --group-add 7 busybox id
         docker run --rm --network none --ulimit nofile=123:124 busybox sh -c 'ulimit -n; ulimit -Hn'
         docker run --rm --network none busybox sh -c 'umask; ls -l /dev | grep -v console | awk "{print \\$1, \\$NF}"'

@@ -78,7 +78,10 @@ _VALUES: dict[str, tuple[str, ...]] = {
     "pid": ("host",),
     "pull": ("always", "missing", "never"),
     "restart": ("no", "always", "on-failure", "unless-stopped"),
-    "security-opt": ("no-new-privileges", "seccomp=unconfined", "apparmor=unconfined", "label=disable"),
+    "security-opt": tuple(
+        "apparmor=unconfined label=disable no-new-privileges seccomp=unconfined "
+        "systempaths=unconfined writable-cgroups=true".split()
+    ),
     "signal": ("HUP", "INT", "KILL", "QUIT", "TERM", "USR1", "USR2"),
     "stop-signal": ("HUP", "INT", "KILL", "QUIT", "TERM", "USR1", "USR2"),
     "type": ("container", "image", "network", "volume"),

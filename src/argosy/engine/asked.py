@@ -1,5 +1,6 @@
 """What a request asks for that cannot be had here, and is refused in Docker's words."""
 
+from argosy.engine.security import security
 from argosy.engine.stop import parse_signal
 from argosy.errors import InvalidParameter, NotFound
 from argosy.image import ImageRecord
@@ -7,7 +8,6 @@ from argosy.spec.docker_container import ContainerConfig, EndpointSettings, Heal
 
 RUNTIMES = ("", "argosy", "runc", "io.containerd.runc.v2")
 _MILLISECOND = 1_000_000
-_BOOLEANS = ("", "1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False")
 _IPC_SYSCTLS = tuple(
     "kernel." + name for name in "msgmax msgmnb msgmni sem shmall shmmax shmmni shm_rmid_forced".split()
 )
@@ -45,12 +45,7 @@ def check(config: ContainerConfig, host: HostConfig, endpoints: dict[str, Endpoi
         raise InvalidParameter(f'could not select device driver "{driver}" with capabilities: [{shown}]')
     if config.stop_signal:
         parse_signal(config.stop_signal)
-    for option in host.security_opt or []:
-        name = option.partition("=")[0].partition(":")[0]
-        if name not in ("no-new-privileges", "seccomp", "apparmor", "label", "systempaths"):
-            raise InvalidParameter(f'invalid --security-opt 2: "{option}"')
-        if name == "no-new-privileges" and option[len(name) + 1 :] not in _BOOLEANS:
-            raise InvalidParameter(f'invalid --security-opt 2: "{option}"')
+    security(host)
     for name, endpoint in endpoints.items():
         wanted_address = endpoint.ipam_config
         if wanted_address is not None and (wanted_address.ipv4_address or wanted_address.ipv6_address):

@@ -233,11 +233,10 @@ def normalise(host: HostConfig, config: ContainerConfig) -> list[str]:
 def _default_paths(host: HostConfig) -> None:
     if host.privileged:
         return
-    unconfined = "systempaths=unconfined" in (host.security_opt or [])
     if host.masked_paths is None:
-        host.masked_paths = [] if unconfined else list(oci.MASKED_PATHS)
+        host.masked_paths = list(oci.MASKED_PATHS)
     if host.readonly_paths is None:
-        host.readonly_paths = [] if unconfined else list(oci.READONLY_PATHS)
+        host.readonly_paths = list(oci.READONLY_PATHS)
 
 
 def _networks(request: CreateRequest, host: HostConfig) -> dict[str, EndpointSettings]:

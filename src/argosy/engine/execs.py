@@ -148,7 +148,7 @@ class Executions:
             first: Config = msgspec.json.decode(file.read())
         inherited = first["process"]
         document: dict[str, Any] = {"process": self._process(container, config, console_size, inherited)}
-        if not config.privileged and "seccomp" in first["argosy"]:
+        if "seccomp" in first["argosy"]:
             document["seccomp"] = first["argosy"]["seccomp"]
         document["cgroup"] = cgroup_path(engine, container)
         document["terminal"] = config.tty
@@ -173,7 +173,7 @@ class Executions:
             terminal=config.tty,
             console_size=console_size,
             caps=list(oci.ALL_CAPABILITIES) if config.privileged else oci.capabilities(host),
-            no_new_privileges=oci.no_new_privileges(host) and not config.privileged,
+            no_new_privileges=inherited["noNewPrivileges"],
             rlimits=inherited.get("rlimits", []),
             oom_score_adj=0,
         )

@@ -5,6 +5,7 @@ from typing import Any
 
 from argosy.engine import devices, mounts, stubs
 from argosy.engine.container import Spec
+from argosy.engine.security import security
 from argosy.errors import InvalidParameter
 from argosy.spec.docker_container import HostConfig, Ulimit
 from argosy.spec.oci_image import DEFAULT_PATH
@@ -139,13 +140,6 @@ def rlimits(ulimits: list[Ulimit]) -> list[Rlimit]:
     return [{"type": f"RLIMIT_{u.name.upper()}", "soft": u.soft, "hard": u.hard} for u in ulimits]
 
 
-def no_new_privileges(host: HostConfig) -> bool:
-    return any(
-        option in ("no-new-privileges", "no-new-privileges:true", "no-new-privileges=true")
-        for option in host.security_opt or []
-    )
-
-
 def config(
     spec: Spec,
     *,
@@ -164,6 +158,7 @@ def config(
     maps places to what is mounted there one over the other; `shm` is a tmpfs that containers share."""
     host, settings = spec.host, spec.config
     hostname = settings.hostname
+    secured = security(host)
     new = [kind for kind in ("mount", "pid", "network", "ipc", "uts", "cgroup") if kind not in joined]
     host_kinds = {
         "network": host.network_mode == "host",
@@ -188,12 +183,22 @@ def config(
             terminal=settings.tty,
             console_size=host.console_size,
             caps=capabilities(host),
-            no_new_privileges=no_new_privileges(host),
+            no_new_privileges=secured.no_new_privileges,
             rlimits=rlimits(host.ulimits or []),
             oom_score_adj=host.oom_score_adj,
         ),
         "root": {"path": rootfs, "readonly": host.readonly_rootfs},
-        "mounts": _mounts(spec, directory, init, images or {}, shm, host_ipc=host_kinds["ipc"]),
+        "mounts": _mounts(
+            spec,
+            directory,
+            init,
+            images or {},
+            shm,
+            host_ipc=host_kinds["ipc"],
+            writable_cgroups=host.privileged
+            if secured.writable_cgroups is None
+            else secured.writable_cgroups,
+        ),
         "linux": {
             "namespaces": namespaces,
             "devices": devices.nodes(host),
@@ -232,6 +237,7 @@ def _mounts(
     shared_memory: str,
     *,
     host_ipc: bool,
+    writable_cgroups: bool,
 ) -> list[Mount]:
     host = spec.host
     writable = "rw" if host.privileged else "ro"
@@ -256,7 +262,7 @@ def _mounts(
             "destination": "/sys/fs/cgroup",
             "type": "cgroup",
             "source": "cgroup",
-            "options": [*strict, writable],
+            "options": [*strict, "rw" if writable_cgroups else "ro"],
         },
     ]
     if host_ipc:

@@ -13,6 +13,7 @@ from argosy.engine.core import Engine, log
 from argosy.engine.lifecycle import Event, Status
 from argosy.engine.networks import BRIDGE, HOST, NONE
 from argosy.engine.remove import remove_locked
+from argosy.engine.security import security
 from argosy.engine.shim_link import ShimError
 from argosy.engine.stop import end, give_up
 from argosy.errors import ArgosyError, Conflict, InvalidParameter, NotFound, NotModified
@@ -195,11 +196,7 @@ def _init_path(container: Container) -> str:
 async def seccomp_filter(engine: Engine, container: Container) -> str:
     """The path of the container's compiled filter, or "" without one."""
     host = container.spec.host
-    profile = ""
-    for option in host.security_opt or []:
-        name, _, value = option.partition("=")
-        if name == "seccomp":
-            profile = value
+    profile = security(host).seccomp
     if host.privileged or profile == "unconfined":
         return ""
     cache = os.path.join(engine.settings.run, "seccomp")

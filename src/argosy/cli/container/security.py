@@ -13,7 +13,7 @@ def security_options(texts: list[str]) -> tuple[list[str], bool]:
         if text == "systempaths=unconfined":
             unmasked = True
             continue
-        if not separator and text not in ("no-new-privileges", "disable"):
+        if not separator and text != "no-new-privileges":
             raise ValueError(f'Invalid --security-opt: "{text}"')
         if name == "seccomp" and value not in ("unconfined", "builtin"):
             text = f"seccomp={_profile(value)}"
