@@ -8,6 +8,7 @@ import re
 import shlex
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import tarfile
@@ -86,6 +87,16 @@ def docker_side(host: str, cache: Path) -> Side:
 
 def our_side(host: str) -> Side:
     return Side(host, [sys.executable, "-m", "argosy.cli.main"])
+
+
+def network_of(host: str) -> str:
+    """The network namespace of the daemon behind a socket, with a loopback device that is up."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(host.removeprefix("unix://"))
+        peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    path = f"/proc/{struct.unpack('3i', peer)[0]}/ns/net"
+    subprocess.run(["nsenter", f"--net={path}", "ip", "link", "set", "lo", "up"], check=True)
+    return path
 
 
 def described(member: tarfile.TarInfo) -> tuple[Any, ...]:

@@ -6,9 +6,6 @@ The dockerd may be in a network namespace of its own: a registry is started ther
 import io
 import os
 import re
-import socket
-import struct
-import subprocess
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +17,7 @@ from engine_fixture import LocalEngine
 from registry_fixture import registry_server
 
 from .conftest import Oracle
+from .engines import network_of
 from .test_layers import archive
 
 NAME = "argosy-registry-oracle:1"
@@ -62,19 +60,9 @@ def in_order(lines: list[str]) -> list[tuple[str, list[str]]]:
     return [("", others), *sorted(layers.items())]
 
 
-def _namespace_of(host: str) -> list[str]:
-    """A command that runs others where the daemon behind a socket is."""
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(host.removeprefix("unix://"))
-        peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    pid = struct.unpack("3i", peer)[0]
-    return ["nsenter", f"--net=/proc/{pid}/ns/net"]
-
-
 @pytest.fixture
 def both(oracle: Oracle, engine: LocalEngine, tmp_path: Path) -> Iterator[Both]:
-    inside = _namespace_of(oracle.host)
-    subprocess.run([*inside, "ip", "link", "set", "lo", "up"], check=True)
+    inside = ["nsenter", f"--net={network_of(oracle.host)}"]
     their_place, our_place = tmp_path / "theirs", tmp_path / "ours"
     for place in (their_place, our_place):
         place.mkdir()

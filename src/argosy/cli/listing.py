@@ -68,7 +68,7 @@ def _templated(columns: Sequence[tuple[str, str]], rows: Iterable[Row], template
     try:
         compiled = Template(text)
     except TemplateError as error:
-        raise Failure(f"failed to parse template: {error}") from None
+        raise Failure(f"template parsing error: {error}") from None
     try:
         lines = [compiled.execute(Fields(row, kind)) for row in rows]
         if tabular:
@@ -76,7 +76,7 @@ def _templated(columns: Sequence[tuple[str, str]], rows: Iterable[Row], template
             heads = {**_HEADERS, **heads, **{field: header for header, field in columns}}
             lines.insert(0, compiled.execute(Headers(heads), as_header=True))
     except TemplateError as error:
-        raise Failure(f"failed to execute template: {error}") from None
+        raise Failure(f"template parsing error: {error}") from None
     if tabular:
         sys.stdout.write(table.render([line.split("\t") for line in lines]))
     else:

@@ -60,7 +60,7 @@ def to_json(value: Any) -> str:
     special signs escaped."""
     import json
 
-    row = getattr(value, "kind", "").startswith("*formatter.")
+    row = getattr(value, "kind", "").endswith("Context")
     text = json.dumps(_plain(value), separators=(",", ":"), ensure_ascii=False, sort_keys=row)
     for sign in "<>&\u2028\u2029" if row else "\u2028\u2029":
         text = text.replace(sign, f"\\u{ord(sign):04x}")

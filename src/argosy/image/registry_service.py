@@ -1,5 +1,6 @@
 """What concerns a registry as a whole: whether it knows somebody, and what it finds for a word."""
 
+import re
 from urllib.parse import urlencode
 
 import msgspec
@@ -17,6 +18,7 @@ _ANSWER_LIMIT = 4 << 20
 _LARGEST_LIMIT = 100
 _DEFAULT_LIMIT = 25
 _FILTERS = {"is-automated", "is-official", "stars"}
+_INTEGER = re.compile("[+-]?[0-9]+")
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -79,17 +81,24 @@ def search(
     count = _DEFAULT_LIMIT if limit is None else limit
     if not 1 <= count <= _LARGEST_LIMIT:
         raise InvalidParameter(f"limit {count} is outside the range of [1, {_LARGEST_LIMIT}]")
+    if "://" in term:
+        raise InvalidParameter(f"invalid repository name: repository name ({term}) should not have a scheme")
     first, slash, rest = term.partition("/")
     if slash and ("." in first or ":" in first or first == "localhost"):
         host, words = first, rest
     else:
         host, words = _HUB_INDEX, term.removeprefix("library/")
+    if wanted.is_impossible:
+        return []
     query = urlencode({"q": words, "n": count})
     schemes = ("https", "http") if registries.is_insecure(host) else ("https",)
     data = _first_answer(
         registries, [f"{scheme}://{host}/v1/search?{query}" for scheme in schemes], credentials
     )
-    answer = decode_document(data, _Answer, f"search results of {host}")
+    try:
+        answer = decode_document(data, _Answer, f"answer of {host}")
+    except InvalidParameter as error:
+        raise InvalidParameter(f"error decoding registry search results: {error}") from None
     return [found for found in answer.results or [] if wanted(found)]
 
 
@@ -119,18 +128,20 @@ def _checked_filters(filters: dict[str, list[str]]) -> "_Wanted":
             raise InvalidParameter(f"invalid filter '{name}'")
     flags: dict[str, bool] = {}
     for name in ("is-automated", "is-official"):
-        for value in filters.get(name, []):
-            if value.lower() not in _BOOLEANS:
-                raise InvalidParameter(f"invalid filter '{name}=[{value}]'")
-            flags[name] = _BOOLEANS[value.lower()]
-    stars = 0
-    for value in filters.get("stars", []):
-        if not value.isdigit():
-            raise InvalidParameter(
-                f"invalid filter 'stars={value}': strconv.Atoi: parsing \"{value}\": invalid syntax"
-            )
-        stars = max(stars, int(value))
-    return _Wanted(flags, stars)
+        values = filters.get(name, [])
+        meanings = {_BOOLEANS.get(value) for value in values}
+        if len(meanings) > 1 or None in meanings:
+            raise InvalidParameter(f"invalid filter '{name}=[{' '.join(values)}]'")
+        flags.update((name, bool(meaning)) for meaning in meanings)
+    return _Wanted(flags, max(map(_stars, filters.get("stars", [])), default=0))
+
+
+def _stars(text: str) -> int:
+    if not _INTEGER.fullmatch(text):
+        raise InvalidParameter(
+            f"invalid filter 'stars={text}': strconv.Atoi: parsing \"{text}\": invalid syntax"
+        )
+    return int(text)
 
 
 class _Wanted:
@@ -138,12 +149,14 @@ class _Wanted:
         self._flags = flags
         self._stars = stars
 
+    @property
+    def is_impossible(self) -> bool:
+        """Docker Hub builds no images any more, so that none is of its making."""
+        return self._flags.get("is-automated", False)
+
     def __call__(self, found: Found) -> bool:
-        return (
-            found.star_count >= self._stars
-            and self._flags.get("is-official", found.is_official) == found.is_official
-            and self._flags.get("is-automated", found.is_automated) == found.is_automated
-        )
+        official = self._flags.get("is-official", found.is_official)
+        return found.star_count >= self._stars and found.is_official == official
 
 
 def _hint(address: str) -> str:

@@ -51,6 +51,8 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
         from argosy.cli.values import filters
 
         query["filters"] = filters(options.many("filter"))
+    if template not in ("", "table", "json"):
+        _check(template)
     found = context.client.list_containers(**query)
     if options.on("quiet"):
         if template:
@@ -67,3 +69,19 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
     rows = [row(item, trunc=not options.on("no-trunc")) for item in found]
     show(columns, rows, template=template, kind=KIND)
     return 0
+
+
+def _check(template: str) -> None:
+    """Docker looks into this template before it asks the engine, and has words of its own for errors."""
+    from argosy.cli.container.rows import row
+    from argosy.cli.failure import Failure
+    from argosy.cli.template import Fields, Template, TemplateError
+
+    try:
+        compiled = Template(template)
+    except TemplateError as error:
+        raise Failure(f"failed to parse template: {error}") from None
+    try:
+        compiled.execute(Fields(row({"Id": ""}, trunc=True), KIND))
+    except TemplateError as error:
+        raise Failure(f"failed to execute template: {error}") from None

@@ -52,7 +52,7 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
         rows,
         template=options.text("format"),
         quiet="ID" if options.on("quiet") else "",
-        kind="*formatter.historyContext",
+        kind="*image.historyContext",
     )
     return 0
 

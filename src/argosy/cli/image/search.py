@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from argosy.cli.credentials import authorization
 from argosy.cli.flags import Command
 from argosy.cli.listing import FORMAT_HELP, show
@@ -32,14 +34,21 @@ _COLUMNS = (
     ("OFFICIAL", "IsOfficial"),
 )
 _WIDTH = 45
+_DEPRECATED = (
+    'WARNING: the "is-automated" filter is deprecated, and searching for "is-automated=true" '
+    "will not yield any results in future.\n"
+)
 _JSON = ("json", "{{json .}}")
 
 
 def run(context: Context, options: Options, arguments: list[str]) -> int:
     term = arguments[0]
-    query: Document = {"term": term, "filters": filters(options.many("filter"))}
+    wanted = filters(options.many("filter"))
+    if "is-automated" in wanted:
+        sys.stderr.write(_DEPRECATED)
+    query: Document = {"term": term, "filters": wanted}
     limit = options.number("limit")
-    if limit:
+    if limit > 0:
         query["limit"] = limit
     host, slash, _ = term.partition("/")
     domain = host if slash and ("." in host or ":" in host or host == "localhost") else "docker.io"
@@ -52,7 +61,7 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
         _COLUMNS,
         [_row(image, whole, template in _JSON) for image in found],
         template=template,
-        kind="*formatter.SearchContext",
+        kind="*registry.searchContext",
     )
     return 0
 

@@ -39,7 +39,7 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
         sys.stdout.write(report(usage))
         return 0
     rows = [_images(usage), _containers(usage), _volumes(usage), _cache(usage)]
-    show(_COLUMNS, rows, template=options.text("format"), kind="*formatter.diskUsageContext")
+    show(_COLUMNS, rows, template=options.text("format"), kind="*formatter.diskUsageImagesContext")
     return 0
 
 
