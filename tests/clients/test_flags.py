@@ -82,6 +82,8 @@ IN_THE_CONTAINER = {
     "mac address": (("--mac-address", "02:42:ac:11:00:99"), "cat /sys/class/net/eth0/address", "02:42:ac:11:00:99"),
     "no shared memory": (("--ipc", "none"), "ls /dev | grep -c shm", "0"),
     "system paths": (("--security-opt", "systempaths=unconfined"), "mount | grep -c ' /proc/'", "0"),
+    "no IPv6 where the network has none": ((), "cd /proc/sys/net/ipv6/conf; cat eth0/disable_ipv6 lo/disable_ipv6", "1\n0"),
+    "IPv6 on request": (("--sysctl", "net.ipv6.conf.eth0.disable_ipv6=0"), "cat /proc/sys/net/ipv6/conf/eth0/disable_ipv6", "0"),
     "groups": (("--group-add", "55", "--group-add", "66"), "id -G", "0 10 55 66"),
     "device rule": (("--device-cgroup-rule", "c 42:* rmw"), "grep -c '^c 42:' /sys/fs/cgroup/devices/devices.list", "1"),
 }  # fmt: skip

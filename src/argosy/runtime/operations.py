@@ -144,6 +144,7 @@ class AddEndpoint(NamedTuple):
     veth: netlink.Request
     host: tuple[netlink.Request, ...]
     inside: tuple[netlink.Request, ...]
+    ipv6: bool
 
     @classmethod
     def of(cls, endpoint: Endpoint, index: int) -> "AddEndpoint":
@@ -156,15 +157,15 @@ class AddEndpoint(NamedTuple):
             peer_mac=bytes.fromhex(endpoint["mac"].replace(":", "")),
             peer_index=index,
         )
+        addresses = [ip_interface(address) for address in endpoint["addresses"]]
         inside = [netlink.set_up_request(_LOOPBACK)]
-        inside += [
-            netlink.add_address_request(index, ip_interface(address)) for address in endpoint["addresses"]
-        ]
+        inside += [netlink.add_address_request(index, address) for address in addresses]
         inside.append(netlink.set_up_request(index))
         if endpoint["gateway"]:
             inside.append(netlink.default_route_request(index, ip_address(endpoint["gateway"])))
         host = (netlink.hairpin_request(endpoint["host_name"]),) if endpoint["hairpin"] else ()
-        return cls(endpoint["host_name"], endpoint["name"], veth, host, tuple(inside))
+        ipv6 = any(address.version == 6 for address in addresses)
+        return cls(endpoint["host_name"], endpoint["name"], veth, host, tuple(inside), ipv6)
 
     def execute(self, context: Context) -> None:
         assert context.host_route is not None
@@ -178,8 +179,25 @@ class AddEndpoint(NamedTuple):
                 self._add_veth(context.host_route, netns)
         finally:
             os.close(netns)
+        if not self.ipv6:
+            self._disable_ipv6()
         with netlink.Socket() as route:
             route.request_all(list(self.inside), f"configure {self.name}")
+
+    def _disable_ipv6(self) -> None:
+        """As Docker where the network has none. Else every interface that comes up looks for neighbours,
+        and each container of the bridge hears it."""
+        try:
+            descriptor = os.open(
+                f"/proc/sys/net/ipv6/conf/{self.name}/disable_ipv6", os.O_WRONLY | os.O_CLOEXEC
+            )
+        except FileNotFoundError:
+            # The kernel has no IPv6 at all.
+            return
+        try:
+            os.write(descriptor, b"1")
+        finally:
+            os.close(descriptor)
 
     def _add_veth(self, host_route: netlink.Socket, netns: int) -> None:
         host_route.request(*netlink.with_descriptor(self.veth, netns), f"add veth {self.host_name}")
