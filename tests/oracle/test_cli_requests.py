@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -38,6 +39,14 @@ busybox
 --pid host --ipc private --uts host --userns host --cgroupns private --platform linux/amd64 busybox
 -a stdin -a stdout -i busybox
 --entrypoint "" -w /x -u 1:2 --rm -h hh --domainname d busybox c
+--env-file {envfile} -e B=2 -e A=3 -e A=4 busybox
+--device-write-bps /dev/sda:2kb --device-read-iops /dev/sda:3 --device-write-iops /dev/sda:4 busybox
+--device-cgroup-rule 'c 1:3 rwm' --device-cgroup-rule 'a *:* r' --blkio-weight-device /dev/sda:0 busybox
+--gpus 2 --gpus device=0,driver=x,capabilities=utility --device vendor.com/class=name busybox
+--dns-search . --dns-search example.com. --link a --link-local-ip 169.254.1.1 --ip6 ::1 busybox
+--kernel-memory 1m --memory-swappiness 5 --cpu-rt-period 1 --cpu-rt-runtime 2 --cpuset-mems 0 busybox
+--cpu-period 1 --cpu-quota -1 --cgroup-parent /x --volume-driver local --isolation default -P busybox
+--health-start-interval 1s --ipc shareable --pull "" --disable-content-trust busybox
 --device-read-bps /dev/sda:1m --blkio-weight 10 --gpus all --storage-opt a=b --annotation a=b busybox
 """
 
@@ -71,6 +80,42 @@ REFUSED = """
 -l =x busybox
 --attach foo busybox
 --rm=x busybox
+--cpu-count 1 busybox
+--cpu-percent 2 --io-maxiops 3
+--io-maxbandwidth 1z busybox
+--device-cgroup-rule a busybox
+--device-cgroup-rule 'c 1:3 rwx' busybox
+--device-cgroup-rule '' busybox
+--device-read-bps /dev/null:x busybox
+--device-read-bps /dev/null busybox
+--device-write-bps null:1 busybox
+--device-read-iops /dev/null:1m busybox
+--device-write-iops :1 busybox
+--blkio-weight-device /dev/null:5 busybox
+--blkio-weight-device /dev/null:x busybox
+--device a:b:c:d busybox
+--device '' busybox
+--gpus x=y busybox
+--gpus count=x busybox
+--gpus '' busybox
+--dns-search 'a b' busybox
+--dns-search '' busybox
+--link a:b:c busybox
+--link '' busybox
+--label 'a b=c' busybox
+--memory -1 busybox
+--shm-size -1 busybox
+--memory-swap -2 busybox
+--ulimit nofile=1:2:3 busybox
+--expose '' busybox
+--network name=foo,gw-priority=x busybox
+--env-file / busybox
+--label-file / busybox
+--cidfile /nowhere/id busybox
+--cidfile /etc/passwd busybox
+--platform a/b/c/d busybox
+--platform foo busybox
+--pull foo busybox
 --bad busybox
 --name
 BAD
@@ -103,8 +148,10 @@ def created(recorder: RecordingEngine) -> list[tuple[str, Any, list[str]]]:
 
 
 @pytest.mark.parametrize("line", COMMAND_LINES.strip().splitlines())
-def test_sends_the_same_request(line: str, oracle: Oracle, recorder: RecordingEngine) -> None:
-    words = ["create", *shlex.split(line)]
+def test_sends_the_same_request(line: str, oracle: Oracle, recorder: RecordingEngine, tmp_path: Path) -> None:
+    variables = tmp_path / "variables"
+    variables.write_text("A=1\n# none\n\nB= x y \nA=2\nHOME\nNOPE_X\n")
+    words = ["create", *shlex.split(line.replace("{envfile}", str(variables)))]
     assert oracle.docker(*words, host=recorder.host).code == 0
     theirs = created(recorder)
     assert oracle.ours(*words, host=recorder.host).code == 0

@@ -64,6 +64,27 @@ SCRIPTS = {
         docker run --rm --network none -m 1m busybox true; echo $?
         docker run --rm --network none --cpus 1000 busybox true; echo $?
     """,
+    "creations that are refused": """
+        create() { docker create --network none "$@" busybox 2>&1 | sed 's/^Log drivers here are.*//'; }
+        create --annotation =b; create --ipc container:nobody; create --pid container:nobody
+        create --log-opt max-buffer-size=1m; create --volumes-from :ro
+        create -v /a:/b:nocopy; create -v vol:/b:rslave; create -v v:/b:ro,z; create --isolation process
+        create --cap-add no; create --blkio-weight-device /dev/null:5; create --cpu-rt-period 1 --cpu-rt-runtime 2
+    """,
+    "what is kept of a creation": """
+        show() { docker inspect -f "$1" made; docker rm made; }
+        new() { docker create --name made --network none "$@" busybox >/dev/null; }
+        new -m 64m; show '{{.HostConfig.Memory}} {{.HostConfig.MemorySwap}}'
+        new -m 64m --memory-swap -1; show '{{.HostConfig.MemorySwap}}'
+        new --pids-limit -1; show '{{json .HostConfig.PidsLimit}}'
+        new --pids-limit 7; show '{{json .HostConfig.PidsLimit}}'
+        new -w /a/../b/; show '{{.Config.WorkingDir}}'
+        new --device /dev/absent; docker start made; show '{{json .HostConfig.Devices}} {{.State.Status}}'
+        new --device /etc; show '{{json .HostConfig.Devices}}'
+        new --gpus 2; docker start made; show '{{json .HostConfig.DeviceRequests}}'
+        new --gpus device=0,capabilities=utility; show '{{json .HostConfig.DeviceRequests}}'
+        new --device-read-bps /dev/null:1m; show '{{len .HostConfig.BlkioDeviceReadBps}}'
+    """,
     "volumes and mounts": """
         docker volume create data; docker volume create data; docker volume ls -q
         docker run --rm --network none -v data:/etc busybox sh -c 'touch /etc/made; ls /etc/passwd'

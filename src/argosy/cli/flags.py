@@ -12,7 +12,7 @@ Anything not beginning with a dash is a heading, or goes on with the description
 
 from __future__ import annotations
 
-from argosy.cli.failure import Help, UsageError
+from argosy.cli.failure import Failure, Help, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 _TRUE = frozenset(("1", "t", "T", "true", "TRUE", "True"))
 _FALSE = frozenset(("0", "f", "F", "false", "FALSE", "False"))
 _REPEATED = frozenset(
-    "list strings filter map mount network ulimit variable label stream host address sysctl weight".split()
+    "list strings filter map mount network ulimit variable label stream host address sysctl weight domain"
+    " device-rule gpus bps iops link".split()
 )
-_NUMBERS = frozenset(("int", "uint16", "bytes", "decimal", "duration"))
+_NUMBERS = frozenset(("int", "uint16", "bytes", "swap", "decimal", "duration"))
 
 
 class Flag:
@@ -54,8 +55,12 @@ class Command:
         hidden: Mapping[str, str] | None = None,
         also: str = "",
         notes: str = "",
+        windows: str = "",
     ) -> None:
-        """`arguments`: how few and how many. `hidden`: further names of options. `also`: its aliases."""
+        """`arguments`: how few and how many. `hidden`: further names of options. `also`: its aliases.
+
+        `windows`: options that only an engine there would take.
+        """
         self.usage = usage
         self.summary = summary
         self.options = options
@@ -64,6 +69,7 @@ class Command:
         self.hidden = hidden or {}
         self.also = also
         self.notes = notes
+        self.windows = windows
 
 
 class Options:
@@ -121,7 +127,8 @@ def _default(kind: str, description: str) -> Any:
 class Parser:
     def __init__(self, command: Command) -> None:
         self.command = command
-        self.flags = read_flags(command.options)
+        self._foreign = read_flags(command.windows)
+        self.flags = read_flags(command.options) | self._foreign
         self._shorts = {flag.short: flag for flag in self.flags.values() if flag.short}
         self._values: dict[str, Any] = {name: flag.default for name, flag in self.flags.items()}
         self._given: set[str] = set()
@@ -144,7 +151,18 @@ class Parser:
                 if not self.command.interspersed:
                     positional += rest
                     break
+        self._refuse_foreign()
         return Options(self._values, self._given), positional
+
+    def _refuse_foreign(self) -> None:
+        if foreign := sorted(self._given & self._foreign.keys()):
+            raise Failure(
+                "\n".join(
+                    f'"--{name}" is only supported on a Docker daemon running on windows, '
+                    "but the Docker daemon is running on linux"
+                    for name in foreign
+                )
+            )
 
     def _long(self, text: str, rest: list[str]) -> None:
         name, equals, value = text.partition("=")
@@ -156,7 +174,7 @@ class Parser:
                 raise Help
             from argosy.cli.suggest import long_flag
 
-            raise UsageError(f"unknown flag: --{name}{long_flag(name, self.flags)}")
+            raise UsageError(f"unknown flag: --{name}{long_flag(name, self.flags.keys() - self._foreign)}")
         if equals:
             self._set(flag, value)
         elif flag.kind == "bool":

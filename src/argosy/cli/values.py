@@ -69,7 +69,7 @@ def parse_size(text: str) -> int:
     return int(size * _BINARY[unit[0]])
 
 
-def parse_bytes(text: str) -> int:
+def parse_swap(text: str) -> int:
     return -1 if text == "-1" else parse_size(text)
 
 
@@ -140,6 +140,29 @@ def parse_variable(text: str) -> str:
 def parse_label(text: str) -> str:
     if not text.partition("=")[0]:
         raise ValueError(f"invalid label '{text}': empty name")
+    if any(sign in "\t\n\v\f\r " for sign in text.partition("=")[0]):
+        raise ValueError(f"label '{text.partition('=')[0]}' contains whitespaces")
+    return text
+
+
+def parse_domain(text: str) -> str:
+    """A search domain; `.` is none."""
+    wanted = text.strip()
+    if wanted == ".":
+        return wanted
+    import re
+
+    part = "[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?"
+    if len(wanted) >= 255 or not re.fullmatch(rf"{part}(\.{part})*\.?", wanted):
+        raise ValueError(f"{text} is not a valid domain")
+    return wanted.removesuffix(".")
+
+
+def parse_link(text: str) -> str:
+    if text.count(":") > 1:
+        raise ValueError(f"bad format for links: {text}")
+    if not text:
+        raise ValueError("empty string specified for links")
     return text
 
 
@@ -204,6 +227,8 @@ def parse_ulimit(text: str) -> dict[str, Any]:
     if name not in _ULIMITS:
         raise ValueError(f"invalid ulimit type: {name}")
     soft_text, colon, hard_text = limits.partition(":")
+    if ":" in hard_text:
+        raise ValueError(f"too many limit value arguments - {limits}, can only have up to two, `soft[:hard]`")
     soft = parse_int(soft_text)
     hard = parse_int(hard_text) if colon else soft
     if hard != -1 and (soft > hard or soft == -1):
@@ -223,10 +248,13 @@ def parse_network(text: str) -> dict[str, Any]:
     return parse_network(text)
 
 
-def parse_weight(text: str) -> dict[str, Any]:
-    from argosy.cli.container.devices import parse_weight
+def _of_devices(name: str) -> Callable[[str], Any]:
+    def parse_device_value(text: str) -> Any:
+        from argosy.cli.container import devices
 
-    return parse_weight(text)
+        return getattr(devices, name)(text)
+
+    return parse_device_value
 
 
 def as_given(text: str) -> str:
@@ -240,23 +268,30 @@ def parse(kind: str, text: str) -> Any:
 
 _PARSERS: dict[str, Callable[[str], Any]] = {
     "address": parse_address,
-    "bytes": parse_bytes,
+    "bps": _of_devices("parse_bps"),
+    "bytes": parse_size,
     "decimal": parse_decimal,
+    "device-rule": _of_devices("parse_rule"),
+    "domain": parse_domain,
     "duration": parse_duration,
     "filter": parse_filter,
+    "gpus": _of_devices("parse_gpus"),
     "host": parse_host,
     "int": parse_int,
+    "iops": _of_devices("parse_iops"),
     "label": parse_label,
+    "link": parse_link,
     "map": as_given,
     "mount": parse_mount,
     "network": parse_network,
     "stream": parse_stream,
     "strings": split_fields,
+    "swap": parse_swap,
     "sysctl": parse_sysctl,
     "uint16": parse_uint16,
     "ulimit": parse_ulimit,
     "variable": parse_variable,
-    "weight": parse_weight,
+    "weight": _of_devices("parse_weight"),
 }
 
 

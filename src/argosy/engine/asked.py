@@ -1,20 +1,27 @@
 """What a request asks for that cannot be had here, and is refused in Docker's words."""
 
+from ipaddress import ip_address
+
 from argosy.engine.security import security
 from argosy.engine.stop import parse_signal
 from argosy.errors import InvalidParameter, NotFound
 from argosy.image import ImageRecord
-from argosy.spec.docker_container import ContainerConfig, EndpointSettings, Healthcheck, HostConfig
+from argosy.spec.docker_container import (
+    ContainerConfig,
+    EndpointIpam,
+    EndpointSettings,
+    Healthcheck,
+    HostConfig,
+)
 
 RUNTIMES = ("", "argosy", "runc", "io.containerd.runc.v2")
 _MILLISECOND = 1_000_000
 _IPC_SYSCTLS = tuple(
     "kernel." + name for name in "msgmax msgmnb msgmni sem shmall shmmax shmmni shm_rmid_forced".split()
 )
-_NO_ADDRESSES = (
-    "invalid config for network {}: invalid endpoint settings:\n"
-    "* user specified IP address is supported on user defined networks only\n"
-    "* user specified IP address is supported only when connecting to networks with user configured subnets"
+_USER_DEFINED_ONLY = "user specified IP address is supported on user defined networks only"
+_SUBNETS_ONLY = (
+    "user specified IP address is supported only when connecting to networks with user configured subnets"
 )
 
 
@@ -38,18 +45,44 @@ def check(config: ContainerConfig, host: HostConfig, endpoints: dict[str, Endpoi
             "--storage-opt is not supported: a container's writable layer has no size limit of its own",
             hint="Keep large data in a volume on a file system of the size that you want.",
         )
-    for request in host.device_requests or []:
-        driver = request.get("Driver") or ""
-        wanted = request.get("Capabilities") or []
-        shown = " ".join(f"[{' '.join(group)}]" for group in wanted)
-        raise InvalidParameter(f'could not select device driver "{driver}" with capabilities: [{shown}]')
     if config.stop_signal:
         parse_signal(config.stop_signal)
     security(host)
+    for key in host.annotations or {}:
+        if not key:
+            raise InvalidParameter(
+                "invalid Annotations: the empty string is not permitted as an annotation key"
+            )
     for name, endpoint in endpoints.items():
-        wanted_address = endpoint.ipam_config
-        if wanted_address is not None and (wanted_address.ipv4_address or wanted_address.ipv6_address):
-            raise InvalidParameter(_NO_ADDRESSES.format("bridge" if name == "default" else name))
+        _check_addresses("bridge" if name == "default" else name, endpoint.ipam_config)
+
+
+def _check_addresses(network: str, asked: EndpointIpam | None) -> None:
+    """The bridge has a subnet for IPv4, but no address of it is anybody's to choose."""
+    problems = []
+    if asked is not None and (asked.ipv4_address or asked.ipv6_address):
+        problems.append(_USER_DEFINED_ONLY)
+        if asked.ipv4_address:
+            if not _is_address(asked.ipv4_address, 4):
+                problems.append(f"invalid IPv4 address: {asked.ipv4_address}")
+            problems.append(f"no configured subnet or ip-range contain the IP address {asked.ipv4_address}")
+        if asked.ipv6_address:
+            if not _is_address(asked.ipv6_address, 6):
+                problems.append(f"invalid IPv6 address: {asked.ipv6_address}")
+            problems.append(_SUBNETS_ONLY)
+    for address in (asked.link_local_ips or []) if asked is not None else []:
+        if not (_is_address(address, 4) or _is_address(address, 6)):
+            problems.append(f"invalid link-local IP address: {address}")
+    if problems:
+        listed = "\n".join(f"* {problem}" for problem in problems) if len(problems) > 1 else problems[0]
+        raise InvalidParameter(f"invalid config for network {network}: invalid endpoint settings:\n{listed}")
+
+
+def _is_address(text: str, version: int) -> bool:
+    try:
+        return ip_address(text).version == version
+    except ValueError:
+        return False
 
 
 def _check_modes(host: HostConfig) -> None:
@@ -61,6 +94,8 @@ def _check_modes(host: HostConfig) -> None:
     ):
         if value not in allowed and not (value.startswith("container:") and kind in ("PID", "IPC")):
             raise InvalidParameter(f"invalid {kind} mode: {value}")
+    if host.network_mode == "container:":
+        raise InvalidParameter("invalid network mode: invalid container format container:<name|id>")
     if host.userns_mode not in ("", "host"):
         raise InvalidParameter(f"invalid user namespace mode: {host.userns_mode}")
     _check_sysctls(host)

@@ -14,7 +14,7 @@ import msgspec
 from argosy.database import Database
 from argosy.engine.container import Container, Spec, State
 from argosy.engine.lifecycle import Status
-from argosy.errors import Conflict, NotFound
+from argosy.errors import Conflict, InvalidParameter, NotFound
 from argosy.ids import is_prefix
 
 _TABLE = """
@@ -53,7 +53,10 @@ class ContainerStore:
         return len(self._by_id)
 
     def find(self, text: str) -> Container:
-        """By ID, name, or the only ID with this prefix, in Docker's order. Raises NotFound, Conflict."""
+        """By ID, name, or the only ID with this prefix, in Docker's order. Raises NotFound, Conflict,
+        InvalidParameter."""
+        if not text:
+            raise InvalidParameter('invalid name or ID supplied: ""')
         container = self._by_id.get(text)
         if container is not None:
             return container

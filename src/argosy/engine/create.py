@@ -1,13 +1,14 @@
 """Creating a container: what was asked for and the image, made one."""
 
 import os
+import posixpath
 import secrets
 import shutil
 import time
 
 from msgspec import UNSET
 
-from argosy.engine import asked, limits, log_options, mounts, oci, restart, sources
+from argosy.engine import asked, devices, limits, log_options, mounts, oci, restart, sources
 from argosy.engine.container import Container, ImageMount, Spec, State
 from argosy.engine.core import Engine
 from argosy.engine.names import random_name
@@ -48,9 +49,10 @@ async def create(
     asked.check(config, host, networks)
     warnings = normalise(host, config)
     _check_links(engine, host)
+    _check_joined(engine, host)
     wanted_ports(host, config.exposed_ports or {})
     oci.capabilities(host)
-    oci.resources(host)
+    devices.check_rules(host)
     if name:
         engine.containers.claim_name(name, identifier)
     else:
@@ -145,6 +147,8 @@ def merge(config: ContainerConfig, image: ImageRecord, identifier: str) -> Conta
     config.hostname = config.hostname or identifier[:SHORT_LENGTH]
     config.user = config.user or given.user or ""
     config.working_dir = config.working_dir or given.working_dir or ""
+    if config.working_dir.startswith("/"):
+        config.working_dir = posixpath.normpath("/" + config.working_dir.lstrip("/"))
     config.env = _merge_environment(given.env or [], config.env or []) or None
     config.labels = {**(given.labels or {}), **(config.labels or {})}
     exposed = {**(given.exposed_ports or {}), **(config.exposed_ports or {})}
@@ -210,7 +214,9 @@ def normalise(host: HostConfig, config: ContainerConfig) -> list[str]:
         if getattr(host, f"blkio_{name}") is None:
             setattr(host, f"blkio_{name}", [])
     # What means no limit is shown as none.
-    host.pids_limit = host.pids_limit or None
+    host.pids_limit = host.pids_limit if (host.pids_limit or 0) > 0 else None
+    if host.memory > 0 and not host.memory_swap:
+        host.memory_swap = host.memory * 2
     host.memory_swappiness = None if host.memory_swappiness == -1 else host.memory_swappiness
     if host.security_opt is None and (host.privileged or "host" in (host.pid_mode, host.ipc_mode)):
         host.security_opt = ["label=disable"]
@@ -268,5 +274,15 @@ def _check_links(engine: Engine, host: HostConfig) -> None:
         name = link.partition(":")[0]
         try:
             engine.containers.find(name.removeprefix("/"))
-        except NotFound as error:
+        except (NotFound, InvalidParameter) as error:
             raise InvalidParameter(f"could not get container for {name}: {error.message}") from None
+
+
+def _check_joined(engine: Engine, host: HostConfig) -> None:
+    for mode in (host.pid_mode, host.ipc_mode):
+        if mode.startswith("container:"):
+            try:
+                engine.containers.find(mode.removeprefix("container:"))
+            except NotFound as error:
+                # 404 would mean the image to clients, which pull that.
+                raise InvalidParameter(error.message) from None

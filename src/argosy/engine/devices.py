@@ -59,6 +59,20 @@ def rules(host: HostConfig) -> list[dict[str, Any]]:
     return rules
 
 
+def check_rules(host: HostConfig) -> None:
+    """Raises InvalidParameter. The devices themselves need not be there before the container starts."""
+    for text in host.device_cgroup_rules or []:
+        _parse_rule(text)
+
+
+def check_requests(host: HostConfig) -> None:
+    """No driver here has anything to give. Raises InvalidParameter."""
+    for request in host.device_requests or []:
+        driver = request.get("Driver") or ""
+        shown = " ".join(f"[{' '.join(group)}]" for group in request.get("Capabilities") or [])
+        raise InvalidParameter(f'could not select device driver "{driver}" with capabilities: [{shown}]')
+
+
 def _parse_rule(text: str) -> dict[str, Any]:
     try:
         kind, numbers, access = text.split()

@@ -37,6 +37,8 @@ def sizes(log: LogConfig) -> tuple[int, int]:
     mode = options.get("mode", _MODES[0])
     if mode not in _MODES:
         raise InvalidParameter(f"logger: logging mode not supported: {mode}")
+    if mode == _MODES[0] and "max-buffer-size" in options:
+        raise InvalidParameter("logger: max-buffer-size option is only supported with 'mode=non-blocking'")
     for known in _IGNORED:
         options.pop(known, None)
     if options:

@@ -161,16 +161,23 @@ def parse_bind(text: str) -> Planned:
         raise InvalidParameter(f"invalid mode: {mode}")
     writable = "ro" not in words
     if source.startswith("/"):
+        if "nocopy" in words:
+            raise InvalidParameter(_of_the_other_kind(text, "bind", "VolumeOptions"))
         point = MountPoint(
             "bind", _clean(source), target, mode=mode, rw=writable, propagation=propagation or "rprivate"
         )
         return Planned(point, create_source=True)
     if propagation:
-        raise InvalidParameter(f"invalid mode: {mode}")
+        raise InvalidParameter(_of_the_other_kind(text, "volume", "BindOptions"))
     point = MountPoint(
         "volume", "", target, mode=mode or "z", rw=writable, propagation="", name=source, driver="local"
     )
     return Planned(point, volume=source, copy_up="nocopy" not in words)
+
+
+def _of_the_other_kind(text: str, kind: str, field: str) -> str:
+    problem = f'invalid mount config for type "{kind}": field {field} must not be specified'
+    return f"invalid volume specification: '{text}': {problem}"
 
 
 def _problem(spec: MountSpec) -> str:

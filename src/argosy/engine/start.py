@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from argosy.engine import log_options, oci, shared_memory
+from argosy.engine import devices, log_options, oci, shared_memory
 from argosy.engine.container import Container
 from argosy.engine.core import Engine, log
 from argosy.engine.lifecycle import Event, Status
@@ -129,6 +129,7 @@ async def let_go_of_mounts(engine: Engine, container: Container) -> None:
 def _write_bundle(
     engine: Engine, container: Container, endpoints: list[Endpoint], seccomp: str, joined: dict[str, str]
 ) -> None:
+    devices.check_requests(container.spec.host)
     bundle = engine.bundle(container)
     os.makedirs(bundle, mode=0o700, exist_ok=True)
     engine.networks.write_files(container, bundle, _links(engine, container))

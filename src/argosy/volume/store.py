@@ -90,6 +90,11 @@ class VolumeStore:
         """The volume, and whether it is new. Idempotent. Raises InvalidParameter, Conflict."""
         anonymous = not name
         name = name or new_id()
+        if len(name) == 1:
+            raise InvalidParameter(
+                f"create {name}: volume name is too short, names should be at least two alphanumeric "
+                "characters"
+            )
         if not NAME.match(name):
             raise InvalidParameter(
                 f'create {name}: "{name}" includes invalid characters for a local volume name, only '

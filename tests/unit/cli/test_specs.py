@@ -197,7 +197,14 @@ def test_environment_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.delenv("NOT_SET", raising=False)
     path = tmp_path / "file"
     path.write_bytes(b"\xef\xbb\xbf# comment\nA=b=c\r\n\n  X=1\nFROM_CLIENT\nNOT_SET\n")
-    assert environment([str(path)], ["X=2", "Z", "FROM_CLIENT"]) == ["A=b=c", "X=2", "Z", "FROM_CLIENT=here"]
+    assert environment([str(path)], ["X=2", "Z", "FROM_CLIENT"]) == [
+        "A=b=c",
+        "X=1",
+        "FROM_CLIENT=here",
+        "X=2",
+        "Z",
+        "FROM_CLIENT=here",
+    ]
     assert labels([str(path)], ["l=1", "l=2", "bare"]) == {"A": "b=c", "X": "1", "l": "2", "bare": ""}
 
 

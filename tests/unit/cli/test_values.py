@@ -15,10 +15,15 @@ from argosy.cli.network.pools import pool_configs
 
 
 @pytest.mark.parametrize(
-    ("text", "size"), [("64m", 64 << 20), ("1.5GiB", 3 << 29), ("4096", 4096), ("1 kb", 1024), ("-1", -1)]
+    ("text", "size"), [("64m", 64 << 20), ("1.5GiB", 3 << 29), ("4096", 4096), ("1 kb", 1024)]
 )
 def test_sizes(text: str, size: int) -> None:
-    assert values.parse_bytes(text) == size
+    assert values.parse_size(text) == size
+    assert values.parse_swap(text) == size
+
+
+def test_swap_may_be_unlimited() -> None:
+    assert values.parse_swap("-1") == -1
 
 
 @pytest.mark.parametrize(

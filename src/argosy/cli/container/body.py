@@ -208,14 +208,14 @@ def _add_devices(config: Document, options: Options) -> None:
 
     nodes, interfaces = devices.parse_devices(options.many("device"))
     config["Devices"] = nodes
-    requests = [devices.parse_gpus(options.text("gpus"))] if options.text("gpus") else []
+    requests = options.values("gpus")
     if interfaces:
         request = {"Driver": "cdi", "Count": 0, "DeviceIDs": interfaces}
         requests.append({**request, "Capabilities": None, "Options": None})
     config["DeviceRequests"] = requests or None
     config["BlkioWeightDevice"] = options.values("blkio-weight-device")
     for name, key in _RATES:
-        config[key] = devices.parse_rates(options.many(name), sizes=name.endswith("bps"))
+        config[key] = options.values(name)
 
 
 def _add_security(config: Document, options: Options) -> None:

@@ -6,14 +6,17 @@ import os
 import sys
 
 from argosy.cli.container.body import create_body
-from argosy.cli.container.create_options import GENERAL, HIDDEN
+from argosy.cli.container.create_options import GENERAL, HIDDEN, WINDOWS
 from argosy.cli.failure import Failure
 from argosy.cli.flags import Command
+from argosy.cli.platforms import check_platform
 from argosy.cli.reference import parse
 from argosy.client.errors import APIError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import TextIO
+
     from argosy.cli.context import Context
     from argosy.cli.flags import Options
     from argosy.cli.reference import Reference
@@ -26,6 +29,7 @@ COMMAND = Command(
     arguments=(1, None),
     interspersed=False,
     hidden=HIDDEN,
+    windows=WINDOWS,
     also="argosy container create, argosy create",
 )
 _SOCKET = "/var/run/docker.sock"
@@ -44,7 +48,7 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
 
 def prepare(context: Context, options: Options, arguments: list[str], *, detach: bool = False) -> Document:
     """The request's body; everything that is wrong with the options is said now, with 125."""
-    policy = options.text("pull")
+    policy = options.text("pull") or "missing"
     try:
         body = create_body(options, arguments[0], arguments[1:], detach=detach)
         if policy not in _PULL_POLICIES:
@@ -75,20 +79,30 @@ def refused(context: Context, message: str, code: int = 125) -> Failure:
 
 def create(context: Context, options: Options, body: Document) -> str:
     """Create the container, pulling its image if need be; its ID. Raises APIError, Failure."""
-    cid_file = options.text("cidfile")
-    if cid_file and os.path.exists(cid_file):
-        raise Failure(
-            f"container ID file found, make sure the other container isn't running or delete {cid_file}"
-        )
     try:
         wanted = parse(body["Image"]).tagged()
     except ValueError as error:
         raise Failure(str(error)) from None
-    policy = options.text("pull")
+    cid_file = options.text("cidfile")
+    if not cid_file:
+        return _create(context, options, body, wanted)
+    with _id_file(cid_file) as file:
+        try:
+            identifier = _create(context, options, body, wanted)
+        except BaseException:
+            os.unlink(cid_file)
+            raise
+        file.write(identifier)
+    return identifier
+
+
+def _create(context: Context, options: Options, body: Document, wanted: Reference) -> str:
+    policy = options.text("pull") or "missing"
     if policy == "always":
         _pull(context, options, wanted)
     client = context.client
     name, platform = options.text("name"), options.text("platform")
+    check_platform(platform)
     try:
         answer = client.create_container(body, name=name, platform=platform)
     except APIError as error:
@@ -98,11 +112,19 @@ def create(context: Context, options: Options, body: Document) -> str:
         answer = client.create_container(body, name=name, platform=platform)
     for warning in answer.get("Warnings") or ():
         sys.stderr.write(f"WARNING: {warning}\n")
-    identifier = str(answer["Id"])
-    if cid_file:
-        with open(cid_file, "w") as file:
-            file.write(identifier)
-    return identifier
+    return str(answer["Id"])
+
+
+def _id_file(path: str) -> TextIO:
+    try:
+        return open(path, "x")
+    except FileExistsError:
+        raise Failure(
+            f"container ID file found, make sure the other container isn't running or delete {path}"
+        ) from None
+    except OSError as error:
+        reason = os.strerror(error.errno or 0).lower()
+        raise Failure(f"failed to create the container ID file: open {path}: {reason}") from None
 
 
 def _pull(context: Context, options: Options, wanted: Reference, *, announce: bool = False) -> None:

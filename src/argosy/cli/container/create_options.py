@@ -46,8 +46,8 @@ Network:
       --add-host host                    A line for /etc/hosts: name:address, or name:host-gateway
       --dns address                      DNS server
       --dns-option list                  Option for the resolver
-      --dns-search list                  Search domain
-      --link list                        Link to another container: name[:alias]
+      --dns-search domain                Search domain
+      --link link                        Link to another container: name[:alias]
 
 Files:
   -v, --volume list                      Mount a volume or a path: [source:]target[:options]
@@ -59,13 +59,13 @@ Files:
       --shm-size bytes                   Size of /dev/shm
       --storage-opt list                 Option for the storage driver
       --device list                      Give it a device: host[:container[:rwm]]
-      --device-cgroup-rule list          Allow further devices: 'c 1:3 rwm'
-      --gpus string                      Give it GPUs: all, a count, or device=…
+      --device-cgroup-rule device-rule   Allow further devices: 'c 1:3 rwm'
+      --gpus gpus                        Give it GPUs: all, a count, or device=…
 
 Limits:
   -m, --memory bytes                     Memory
       --memory-reservation bytes         Memory to keep to when it is short
-      --memory-swap bytes                Memory and swap together; -1 for unlimited swap
+      --memory-swap swap                 Memory and swap together; -1 for unlimited swap
       --memory-swappiness int            Readiness to swap, 0 to 100 (default -1)
       --kernel-memory bytes              Accepted for compatibility
       --oom-kill-disable                 Don't kill it when memory runs out
@@ -82,10 +82,10 @@ Limits:
       --ulimit ulimit                    Resource limit: name=soft[:hard]
       --blkio-weight uint16              Block IO weight, 10 to 1000
       --blkio-weight-device weight       Block IO weight of a device
-      --device-read-bps list             Read rate of a device in bytes a second
-      --device-read-iops list            Read rate of a device in operations a second
-      --device-write-bps list            Write rate of a device in bytes a second
-      --device-write-iops list           Write rate of a device in operations a second
+      --device-read-bps bps              Read rate of a device in bytes a second
+      --device-read-iops iops            Read rate of a device in operations a second
+      --device-write-bps bps             Write rate of a device in bytes a second
+      --device-write-iops iops           Write rate of a device in operations a second
       --cgroup-parent string             Parent cgroup
 
 Security and namespaces:
@@ -117,6 +117,14 @@ Health, logs, labels:
       --label-file list                  Read labels from a file
       --annotation list                  Annotation for the OCI runtime
       --disable-content-trust            Accepted for compatibility (default true)
+"""
+
+# Docker's clients know them everywhere, and refuse them where the engine is not on Windows.
+WINDOWS = """
+      --cpu-count int                    CPUs
+      --cpu-percent int                  Share of the CPUs
+      --io-maxbandwidth bytes            Rate of the system drive in bytes a second
+      --io-maxiops int                   Rate of the system drive in operations a second
 """
 
 HIDDEN: Mapping[str, str] = {"net": "network", "net-alias": "network-alias", "dns-opt": "dns-option"}

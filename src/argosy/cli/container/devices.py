@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
 _ALL = "rwm"
+_RULE = re.compile(r"[acb] ([0-9]+|\*):([0-9]+|\*) [rwm]{1,3}")
+_BPS = " The correct format is <device-path>:<number>[<unit>]. Number must be a positive integer."
+_IOPS = " The correct format is <device-path>:<number>. Number must be a positive integer"
+_HEAVIEST, _LIGHTEST = 1000, 10
 
 
 def parse_devices(specs: list[str]) -> tuple[list[dict[str, str]], list[str]]:
@@ -31,7 +37,7 @@ def _node(spec: str) -> dict[str, str]:
     source = parts[0]
     target, permissions = source, _ALL
     if len(parts) > 3 or not source:
-        raise ValueError(f"invalid device specification: {spec}")
+        raise ValueError(f"bad format for path: {spec}")
     if len(parts) == 3:
         target, permissions = parts[1], parts[2]
         if not _is_mode(permissions):
@@ -51,10 +57,18 @@ def _is_mode(text: str) -> bool:
     return bool(text) and all(letter in _ALL for letter in text) and len(set(text)) == len(text)
 
 
+def parse_rule(text: str) -> str:
+    if not _RULE.fullmatch(text):
+        raise ValueError(f"invalid device cgroup format '{text}'")
+    return text
+
+
 def parse_gpus(text: str) -> dict[str, Any]:
     """`all`, a count, or `device=…,capabilities=…,driver=…`."""
     from argosy.cli.values import split_fields
 
+    if not text:
+        raise ValueError("EOF")
     request: dict[str, Any] = {
         "Driver": "",
         "Count": 0,
@@ -86,42 +100,45 @@ def parse_gpus(text: str) -> dict[str, Any]:
 
 
 def _count(text: str) -> int:
-    if not text.isdigit():
-        raise ValueError(f'invalid count ({text}): value must be either "all" or an integer')
-    return int(text)
+    from argosy.cli.values import parse_int
+
+    try:
+        return parse_int(text)
+    except ValueError:
+        reason = 'value must be either "all" or an integer: invalid syntax'
+        raise ValueError(f"invalid count ({text}): {reason}") from None
 
 
 def parse_weight(spec: str) -> dict[str, Any]:
-    (_, path, value), *_ = _pairs([spec])
-    return {"Path": path, "Weight": _positive(value, spec)}
+    path, value = _pair(spec)
+    weight = int(value) if value.isdigit() else -1
+    if weight and not _LIGHTEST <= weight <= _HEAVIEST:
+        raise ValueError(f"invalid weight for device: {spec}")
+    return {"Path": path, "Weight": weight}
 
 
-def parse_rates(specs: list[str], *, sizes: bool) -> list[dict[str, Any]]:
+def parse_bps(spec: str) -> dict[str, Any]:
     from argosy.cli.values import parse_size
 
-    result = []
-    for spec, path, value in _pairs(specs):
-        try:
-            rate = parse_size(value) if sizes else _positive(value, spec)
-        except ValueError:
-            raise ValueError(f"invalid rate for device: {spec}") from None
-        result.append({"Path": path, "Rate": rate})
-    return result
+    path, value = _pair(spec)
+    try:
+        return {"Path": path, "Rate": parse_size(value)}
+    except ValueError:
+        units = " Unit is optional and can be kb, mb, or gb"
+        raise ValueError(f"invalid rate for device: {spec}.{_BPS}{units}") from None
 
 
-def _pairs(specs: list[str]) -> list[tuple[str, str, str]]:
-    result = []
-    for spec in specs:
-        path, colon, value = spec.partition(":")
-        if not colon or not path:
-            raise ValueError(f"bad format: {spec}")
-        if not path.startswith("/dev/"):
-            raise ValueError(f"bad format for device path: {spec}")
-        result.append((spec, path, value))
-    return result
+def parse_iops(spec: str) -> dict[str, Any]:
+    path, value = _pair(spec)
+    if not value.isdigit():
+        raise ValueError(f"invalid rate for device: {spec}.{_IOPS}")
+    return {"Path": path, "Rate": int(value)}
 
 
-def _positive(text: str, spec: str) -> int:
-    if not text.isdigit():
-        raise ValueError(f"invalid weight for device: {spec}")
-    return int(text)
+def _pair(spec: str) -> tuple[str, str]:
+    path, colon, value = spec.partition(":")
+    if not colon or not path:
+        raise ValueError(f"bad format: {spec}")
+    if not path.startswith("/dev/"):
+        raise ValueError(f"bad format for device path: {spec}")
+    return path, value

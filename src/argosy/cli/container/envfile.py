@@ -12,11 +12,10 @@ _WHITESPACE = " \t\n\v\f\r"
 
 
 def environment(files: Iterable[str], given: Iterable[str]) -> list[str]:
-    """Those of the files, then the given ones; of one name only the last is left."""
+    """Those of the files, then the given ones, of which the last of a name is left."""
     lines = [line for path in files for line in read_file(path, os.environ.get)]
-    lines += [variable(text) for text in given]
-    last = {line.partition("=")[0]: place for place, line in enumerate(lines)}
-    return [lines[place] for place in sorted(last.values())]
+    last = {text.partition("=")[0]: variable(text) for text in given}
+    return [*lines, *last.values()]
 
 
 def labels(files: Iterable[str], given: Iterable[str]) -> dict[str, str]:
@@ -37,6 +36,8 @@ def read_file(path: str, lookup: Callable[[str], str | None]) -> list[str]:
     try:
         with open(path, "rb") as file:
             content = file.read()
+    except IsADirectoryError:
+        raise ValueError(f"invalid env file ({path}): read {path}: is a directory") from None
     except OSError as error:
         raise ValueError(f"open {path}: {(error.strerror or '').lower()}") from None
     result = []

@@ -58,7 +58,10 @@ def parse_network(text: str) -> dict[str, Any]:
         elif key == "gw-priority":
             from argosy.cli.values import parse_int
 
-            network["GwPriority"] = parse_int(value)
+            try:
+                network["GwPriority"] = parse_int(value)
+            except ValueError:
+                raise ValueError(f"invalid gw-priority ({value}): invalid syntax") from None
         else:
             raise ValueError(f"invalid field key {key}")
     if not network["Target"]:

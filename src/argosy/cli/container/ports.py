@@ -43,7 +43,7 @@ def parse_exposed(specs: Iterable[str]) -> list[str]:
 
 def parse_range(text: str) -> tuple[int, int]:
     if not text:
-        raise ValueError("empty string specified for ports")
+        raise ValueError("Empty string specified for ports.")
     first_text, dash, last_text = text.partition("-")
     first = _number(first_text)
     last = _number(last_text) if dash else first

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from argosy.cli.container.create import create, prepare, refused
-from argosy.cli.container.create_options import GENERAL, HIDDEN
+from argosy.cli.container.create_options import GENERAL, HIDDEN, WINDOWS
 from argosy.cli.failure import Failure
 from argosy.cli.flags import Command
 from argosy.client.errors import APIError
@@ -29,6 +29,7 @@ COMMAND = Command(
     arguments=(1, None),
     interspersed=False,
     hidden=HIDDEN,
+    windows=WINDOWS,
     also="argosy container run, argosy run",
 )
 NOT_FOUND, NOT_EXECUTABLE, ENGINE_FAILED = 127, 126, 125

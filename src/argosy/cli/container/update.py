@@ -27,7 +27,7 @@ COMMAND = Command(
       --cpuset-mems string         Memory nodes it may use
   -m, --memory bytes               Memory
       --memory-reservation bytes   Memory to keep to when it is short
-      --memory-swap bytes          Memory and swap together; -1 for unlimited swap
+      --memory-swap swap           Memory and swap together; -1 for unlimited swap
       --pids-limit int             Processes; -1 for unlimited
       --restart string             When to start it again: no, always, unless-stopped, on-failure[:max]
 """,
