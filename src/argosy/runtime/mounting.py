@@ -24,6 +24,7 @@ class SetPropagation(NamedTuple):
 
     def execute(self, context: Context) -> None:
         mount.mount("", "/", flags=self.flags)
+        context.private = bool(self.flags & mount.MS_PRIVATE)
 
     def describe(self) -> str:
         return f"set the propagation of / to {self.flags:#x}"
@@ -140,7 +141,7 @@ class StackMount(NamedTuple):
         mount.mount_stack(list(self.mounts), self.scratch, opened)
         flags = 0 if self.writable else mount.MS_RDONLY
         try:
-            _bind(context.root, self.scratch, self.subpath, self.target, flags, 0)
+            _bind(context, self.scratch, self.subpath, self.target, flags, 0)
         finally:
             for _ in self.mounts:
                 mount.umount(self.scratch, mount.MNT_DETACH)
@@ -164,7 +165,7 @@ class BindMount(NamedTuple):
         if data:
             raise Refused(f"invalid mount option for {self.target}: {data}")
         below = "nro" not in self.options
-        _bind(context.root, self.source, self.subpath, self.target, flags, propagation, below=below)
+        _bind(context, self.source, self.subpath, self.target, flags, propagation, below=below)
 
     def describe(self) -> str:
         inside = f"/{self.subpath}" if self.subpath else ""
@@ -175,11 +176,20 @@ _RECURSION = {"nro": "ro", "rro": "ro"}
 
 
 def _bind(
-    root: int, source: str, subpath: str, target: str, flags: int, propagation: int, *, below: bool = True
+    context: Context,
+    source: str,
+    subpath: str,
+    target: str,
+    flags: int,
+    propagation: int,
+    *,
+    below: bool = True,
 ) -> None:
     """`below`: a read-only mount makes those below it read-only, too."""
+    if not propagation and not context.private:
+        propagation = mount.MS_PRIVATE | mount.MS_REC
     if not subpath:
-        _bind_path(root, source, target, flags, propagation, below=below)
+        _bind_path(context.root, source, target, flags, propagation, below=below)
         return
     outer = os.open(source, O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -190,7 +200,7 @@ def _bind(
     finally:
         os.close(outer)
     try:
-        _bind_path(root, f"/proc/self/fd/{inner}", target, flags, propagation, below=below)
+        _bind_path(context.root, f"/proc/self/fd/{inner}", target, flags, propagation, below=below)
     finally:
         os.close(inner)
 
@@ -205,12 +215,15 @@ def _bind_path(root: int, source: str, target: str, flags: int, propagation: int
         mount.mount(source, f"/proc/self/fd/{point}", flags=mount.MS_BIND | flags & mount.MS_REC)
     finally:
         os.close(point)
+    attributes = flags & ~(mount.MS_BIND | mount.MS_REC)
+    if not propagation and not attributes:
+        return
     # The descriptor names what the mount hides; reopened, it names the mount.
     point = make_mountpoint(root, target, directory=directory)
     try:
         path = f"/proc/self/fd/{point}"
-        mount.mount("", path, flags=propagation or mount.MS_PRIVATE | mount.MS_REC)
-        attributes = flags & ~(mount.MS_BIND | mount.MS_REC)
+        if propagation:
+            mount.mount("", path, flags=propagation)
         if attributes:
             kept = _mount_flags(path)
             mount.mount("", path, flags=mount.MS_BIND | mount.MS_REMOUNT | attributes | kept)

@@ -26,6 +26,8 @@ class Context:
     def __init__(self, environment: dict[str, str]) -> None:
         self.environment = environment
         self.root = -1
+        # Whether new mounts are so by themselves.
+        self.private = False
         # Layers that are mounted nowhere yet, by where their stack goes; the root's by "".
         self.layers: dict[str, list[int]] = {}
         self.host_route: netlink.Socket | None = None

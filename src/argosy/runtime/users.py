@@ -29,9 +29,10 @@ def read_lines(path: str) -> list[list[str]]:
     except OSError:
         return []
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
             return []
-        text = os.read(descriptor, _LIMIT).decode("utf-8", "surrogateescape")
+        text = os.read(descriptor, min(status.st_size, _LIMIT)).decode("utf-8", "surrogateescape")
     finally:
         os.close(descriptor)
     return [line.split(":") for line in text.splitlines() if line and not line.startswith("#")]
