@@ -148,7 +148,7 @@ def test_without_a_pid_namespace_the_rest_is_killed(shim: ShimClient) -> None:
     [
         (("nope",), r'exec: "nope": executable file not found in \$PATH'),
         (("/nope",), 'exec: "/nope": stat /nope: no such file or directory'),
-        (("/etc",), 'exec: "/etc": is a directory'),
+        (("/etc",), 'exec: "/etc": permission denied'),
         (("/etc/passwd",), 'exec: "/etc/passwd": permission denied'),
     ],
 )

@@ -267,7 +267,7 @@ def exit_code_of(message: str) -> int:
     """What a shell would say of a program that could not be started (and docker's CLI does)."""
     if "executable file not found" in message or "no such file or directory" in message:
         return NOT_FOUND
-    if "permission denied" in message or "is a directory" in message:
+    if "permission denied" in message:
         return NOT_EXECUTABLE
     return CANNOT_START
 

@@ -26,7 +26,10 @@ async def update(engine: Engine, container: Container, request: UpdateRequest) -
         alone.memory = alone.memory or (old.memory if alone.memory_swap > 0 else 0)
         warnings = limits.check(alone)
         changes = {name: value for name, value in changes.items() if getattr(alone, name)}
-        _check_together(old, changes)
+        try:
+            _check_together(old, changes)
+        except Conflict as error:
+            raise Conflict(f"Cannot update container {container.id}: {error.message}") from None
         policy = request.restart_policy
         if policy is not None and policy.name:
             restart.check(policy)

@@ -28,18 +28,19 @@ def apply_changes(config: ImageConfig, changes: Sequence[str]) -> ImageConfig:
     """Raises InvalidParameter."""
     command_set = False
     for change in changes:
-        for line in _joined(change).splitlines():
-            name, rest = _instruction(line)
-            if not name:
-                continue
-            handler = _HANDLERS.get(name)
+        instructions = [_instruction(line) for line in _joined(change).splitlines()]
+        given = [instruction for instruction in instructions if instruction[0]]
+        if not given:
+            raise InvalidParameter("file with no instructions")
+        for name, rest in given:
+            handler = _HANDLERS.get(name.lower())
             if handler is None:
-                raise InvalidParameter(f"{name.upper()} is not a valid change command")
+                raise InvalidParameter(f"{name} is not a valid change command")
             config = handler(config, rest)
-            if name == "entrypoint" and not command_set:
+            if name.lower() == "entrypoint" and not command_set:
                 # What the image ran by default was meant for another entry point.
                 config = msgspec.structs.replace(config, cmd=None)
-            command_set = command_set or name == "cmd"
+            command_set = command_set or name.lower() == "cmd"
     return config
 
 
@@ -52,7 +53,7 @@ def _instruction(line: str) -> tuple[str, str]:
     if not stripped or stripped.startswith("#"):
         return "", ""
     name, _, rest = stripped.partition(" ")
-    return name.lower(), rest.strip()
+    return name, rest.strip()
 
 
 def _cmd(config: ImageConfig, rest: str) -> ImageConfig:
@@ -112,13 +113,6 @@ def _onbuild(config: ImageConfig, rest: str) -> ImageConfig:
     return msgspec.structs.replace(config, on_build=[*(config.on_build or []), rest])
 
 
-def _shell(config: ImageConfig, rest: str) -> ImageConfig:
-    words = _list(rest)
-    if not words:
-        raise InvalidParameter("SHELL requires the arguments to be in JSON form")
-    return msgspec.structs.replace(config, shell=words)
-
-
 def _healthcheck(config: ImageConfig, rest: str) -> ImageConfig:
     fields: dict[str, int] = {}
     while match := _FLAG.match(rest):
@@ -148,7 +142,6 @@ _HANDLERS: dict[str, Callable[[ImageConfig, str], ImageConfig]] = {
     "healthcheck": _healthcheck,
     "label": _label,
     "onbuild": _onbuild,
-    "shell": _shell,
     "stopsignal": _stopsignal,
     "user": _user,
     "volume": _volume,

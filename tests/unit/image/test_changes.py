@@ -53,6 +53,10 @@ def test_the_rest() -> None:
     ("text", "message"),
     [
         ("RUN true", "RUN is not a valid change command"),
+        ("run true", "run is not a valid change command"),
+        ('SHELL ["/bin/sh"]', "SHELL is not a valid change command"),
+        ("", "file with no instructions"),
+        ("# none", "file with no instructions"),
         ("ENV A", "ENV must have two arguments"),
         ("ENV A=1 B", "Syntax error - can't find = in"),
         ("EXPOSE x", "Invalid containerPort: x"),

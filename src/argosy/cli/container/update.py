@@ -26,6 +26,7 @@ COMMAND = Command(
       --cpuset-cpus string         CPUs it may use: 0-3, 0,1
       --cpuset-mems string         Memory nodes it may use
   -m, --memory bytes               Memory
+      --kernel-memory bytes        Accepted for compatibility
       --memory-reservation bytes   Memory to keep to when it is short
       --memory-swap swap           Memory and swap together; -1 for unlimited swap
       --pids-limit int             Processes; -1 for unlimited
