@@ -20,6 +20,7 @@ from argosy.api.buildkit.connection import (
     RpcError,
 )
 from argosy.api.buildkit.transfer import GO_DIRECTORY, GO_LINK, Sender
+from argosy.build.release import OutputTree
 from argosy.spec import buildkit as messages
 from argosy.spec.buildkit import STAT, Packet, Stat
 from argosy.wire import protobuf
@@ -79,7 +80,7 @@ def _files(root: Path) -> Handle:
     def handle(call: Call) -> None:
         descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            Sender(call, descriptor).run()
+            Sender(call, [OutputTree("", descriptor)]).run()
         finally:
             os.close(descriptor)
 

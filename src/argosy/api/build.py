@@ -19,11 +19,12 @@ from argosy.api.build_request import Document, Wanted
 from argosy.api.http import Request, Response, document
 from argosy.api.outlet import Outlet
 from argosy.api.router import Router
-from argosy.build.builder import Build, Builder, Cancelled
+from argosy.build.builder import Builder, Cancelled
 from argosy.build.complain import DockerfileError, excerpt
 from argosy.build.explain import Explanation
 from argosy.build.progress import Event
 from argosy.build.run import StepFailed
+from argosy.build.several import Several
 from argosy.build.solver import Failure
 from argosy.build.usage import Limits
 from argosy.engine.core import Engine
@@ -67,7 +68,7 @@ class BuildRoutes:
     def __init__(self, engine: Engine, builder: Builder) -> None:
         self._engine = engine
         self._builder = builder
-        self._running: dict[str, Build] = {}
+        self._running: dict[str, Several] = {}
 
     def route(self, router: Router) -> None:
         router.add("POST", "/build", self.classic)
@@ -128,13 +129,13 @@ class BuildRoutes:
         outlet = Outlet()
         messages = Classic(outlet.write, quiet=wanted.quiet)
 
-        def work(build: Build) -> None:
+        def work(builds: Several) -> None:
             try:
-                result = build.run()
+                result = builds.first.run()
             except Cancelled:
                 return
             except ArgosyError as error:
-                found = failed(build, error)
+                found = failed(builds, error)
                 text = f"{found.message}\n{found.excerpt}{found.hint}".rstrip()
                 messages.fail(text, found.exit_code)
             else:
@@ -157,22 +158,24 @@ class BuildRoutes:
         def report(event: Event | Done | Failed) -> None:
             outlet.write(frame(_EVENTS, _encode(event)))
 
-        def work(build: Build) -> None:
+        def work(builds: Several) -> None:
             if wanted.request.check:
-                _check(build, report)
+                _check(builds, report)
                 return
             delivery = Delivery(self._engine.images, wanted, outlet.write)
             try:
-                result = build.run(delivery.deliver)
+                results = builds.run(delivery.deliver)
             except Cancelled:
                 report(Failed("context canceled"))
             except ArgosyError as error:
-                report(failed(build, error))
+                report(failed(builds, error))
             else:
-                image = result.image.id if result.image is not None else ""
-                metadata = delivery.metadata(result)
-                why = build.explanation() if wanted.explain else None
-                report(Done(image, result.steps, result.cached, len(result.warnings), metadata, why))
+                image = results[0].image
+                metadata = delivery.metadata(results)
+                why = builds.first.explanation() if wanted.explain else None
+                steps, cached = sum(each.steps for each in results), sum(each.cached for each in results)
+                warnings = len(results[0].warnings)
+                report(Done(image.id if image is not None else "", steps, cached, warnings, metadata, why))
 
         await self._carry_out(request, wanted, outlet, report, work, _FRAMES)
         return None
@@ -183,7 +186,7 @@ class BuildRoutes:
         wanted: Wanted,
         outlet: Outlet,
         report: Callable[[Event], object],
-        work: Callable[[Build], object],
+        work: Callable[[Several], object],
         content_type: str,
     ) -> None:
         """The build in a thread of its own, what it says to the client, and no build without a client."""
@@ -193,14 +196,14 @@ class BuildRoutes:
             with contextlib.suppress(Gone):
                 report(event)
 
-        build = self._builder.begin(wanted.request, carefully)
+        builds = Several(self._builder, wanted.request, carefully, wanted.platforms)
         identifier = request.query.get("buildid") or new_id()
-        self._running[identifier] = build
+        self._running[identifier] = builds
 
         def thread() -> None:
             try:
                 with contextlib.suppress(Gone):
-                    work(build)
+                    work(builds)
             finally:
                 outlet.close()
 
@@ -209,14 +212,14 @@ class BuildRoutes:
             await outlet.drain(await request.stream(content_type))
             await task
         except (asyncio.CancelledError, Gone):
-            build.cancel()
+            builds.cancel()
             await asyncio.wait([task])
             raise
         finally:
             del self._running[identifier]
 
 
-def failed(build: Build, error: ArgosyError) -> Failed:
+def failed(builds: Several, error: ArgosyError) -> Failed:
     """What went wrong, with the lines of the Dockerfile that are to blame."""
     cause, step, first, last = error, "", 0, 0
     if isinstance(error, Failure):
@@ -225,18 +228,19 @@ def failed(build: Build, error: ArgosyError) -> Failed:
             first, last = error.vertex.lines.first, error.vertex.lines.last
     if isinstance(cause, DockerfileError) and cause.first_line:
         first, last = cause.first_line, cause.last_line
+    build = builds.first
     lines = excerpt(build.source(), first, last, build.request.name) if first else ""
     code = cause.exit_code if isinstance(cause, StepFailed) else 0
-    return Failed(cause.message, cause.hint, lines, step, code, build.remains)
+    return Failed(cause.message, cause.hint, lines, step, code, builds.remains)
 
 
-def _check(build: Build, report: Callable[[Event | Done | Failed], object]) -> None:
+def _check(builds: Several, report: Callable[[Event | Done | Failed], object]) -> None:
     try:
-        found = build.check()
+        found = builds.first.check()
         if found.error is not None:
             raise found.error
     except ArgosyError as error:
-        report(failed(build, error))
+        report(failed(builds, error))
     else:
         report(Done(warnings=len(found.warnings)))
 

@@ -10,14 +10,16 @@ from typing import Any
 import msgspec
 
 from argosy.api.http import Request as HTTPRequest
+from argosy.build.attest.asked import asked
 from argosy.build.builder import Request
 from argosy.build.contexts import Context
 from argosy.build.graph import Options
 from argosy.build.intake import DOCKERFILE, Intake, ignored, read_dockerfile, read_ignore
+from argosy.build.release import several_stay_nowhere
 from argosy.errors import InvalidParameter
 from argosy.image import Credentials, parse_reference
 from argosy.image.decompress import Prefixed
-from argosy.image.platforms import format_platform, host_platform
+from argosy.image.platforms import format_platform, host_platform, parse_platform
 from argosy.image.reference import Reference
 from argosy.image.tar import Source, is_header
 from argosy.spec.docker_container import Ulimit
@@ -73,7 +75,7 @@ class CacheTarget(msgspec.Struct, rename="camel"):
 
 
 class Document(msgspec.Struct, rename="camel"):
-    """What `argosy build` sends. Values of secrets are in base64."""
+    """What `argosy build` sends. Values of secrets are in base64; `platform` may be several, with commas."""
 
     dockerfile: str | None = None
     filename: str = DOCKERFILE
@@ -84,6 +86,7 @@ class Document(msgspec.Struct, rename="camel"):
     labels: dict[str, str] = {}
     target: str = ""
     platform: str = ""
+    attest: dict[str, dict[str, str]] = {}
     tags: list[str] = []
     no_cache: bool = False
     no_cache_filter: list[str] = []
@@ -107,9 +110,10 @@ class Document(msgspec.Struct, rename="camel"):
 
 @dataclass(slots=True)
 class Wanted:
-    """A build and what becomes of it."""
+    """A build and what becomes of it. `platforms` are several, or none but the request's."""
 
     request: Request
+    platforms: list[str] = field(default_factory=list)
     tags: list[str] = field(default_factory=list)
     outputs: list[Output] = field(default_factory=list)
     caches: list[CacheTarget] = field(default_factory=list)
@@ -121,6 +125,8 @@ class Wanted:
 def from_document(document: Document, body: Source, intake: Intake) -> Wanted:
     """`body` is what follows the document. Raises NotHere, InvalidParameter, and what `Intake` raises."""
     _check_tags(document.tags)
+    platforms = _platforms(document)
+    several = len(platforms) > 1
     contexts: dict[str, Context] = {}
     try:
         for name, place in document.contexts.items():
@@ -146,7 +152,7 @@ def from_document(document: Document, body: Source, intake: Intake) -> Wanted:
             Options(
                 build_args=document.build_args,
                 target=document.target,
-                platform=document.platform or _HOST,
+                platform=platforms[0],
                 build_platform=_HOST,
                 labels=document.labels,
                 no_cache=document.no_cache,
@@ -157,17 +163,19 @@ def from_document(document: Document, body: Source, intake: Intake) -> Wanted:
                 ulimits=document.ulimits,
                 contexts=[name for name in contexts if name],
             ),
-            document.tags if not document.outputs or _is_kept(document.outputs) else [],
+            document.tags if _is_kept(document.outputs) and not several else [],
             document.pull,
             secrets.get,
             document.ssh.get,
             _credentials(document.auth),
             store=not document.outputs or any(o.type not in TREES for o in document.outputs),
-            keep=not document.outputs or _is_kept(document.outputs),
+            keep=_is_kept(document.outputs) and not several,
             check=document.check,
             debug=document.debug,
             imports=[_cache_source(each) for each in document.cache_from],
             inline_cache=document.inline_cache,
+            attest=asked(document.attest),
+            arguments=_arguments_of(document),
         )
     except BaseException:
         for context in contexts.values():
@@ -177,7 +185,13 @@ def from_document(document: Document, body: Source, intake: Intake) -> Wanted:
     shown = (here.path or here.url) if here is not None else ""
     request.place = f"{shown}\0{document.filename}\0{document.target}"
     return Wanted(
-        request, document.tags, document.outputs, document.cache_to, document.push, document.explain
+        request,
+        platforms if several else [],
+        document.tags,
+        document.outputs,
+        document.cache_to,
+        document.push,
+        document.explain,
     )
 
 
@@ -245,7 +259,33 @@ def _check_tags(tags: Sequence[str]) -> None:
 
 
 def _is_kept(outputs: list[Output]) -> bool:
-    return any(output.type == "image" for output in outputs)
+    return not outputs or any(output.type == "image" for output in outputs)
+
+
+def _platforms(document: Document) -> list[str]:
+    """Each once. Raises InvalidParameter, also for outputs that cannot take several."""
+    texts = [text.strip() for text in document.platform.split(",") if text.strip()]
+    found = list(dict.fromkeys(format_platform(parse_platform(text)) for text in texts))
+    if len(found) > 1 and not document.push:
+        images = [each for each in document.outputs if each.type in ("image", "docker")]
+        if not document.outputs or any(each.attributes.get("push") != "true" for each in images):
+            raise several_stay_nowhere()
+    return found or [_HOST]
+
+
+def _arguments_of(document: Document) -> dict[str, str]:
+    """What was asked for, as BuildKit's frontend is told of it."""
+    found = {f"build-arg:{name}": value for name, value in document.build_args.items()}
+    found |= {f"label:{name}": value for name, value in document.labels.items()}
+    found |= {f"context:{name}": place.url or "local" for name, place in document.contexts.items() if name}
+    found |= {f"context:{name}": image for name, image in document.images.items()}
+    given = {
+        "target": document.target,
+        "no-cache": ",".join(document.no_cache_filter),
+        "force-network-mode": document.network,
+        "add-hosts": ",".join(document.hosts),
+    }
+    return found | {name: value for name, value in given.items() if value}
 
 
 def _context(name: str, place: Place, body: Source, intake: Intake) -> Context:

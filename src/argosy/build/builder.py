@@ -18,6 +18,9 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from argosy.build import lint
+from argosy.build.attest.asked import Asked
+from argosy.build.attest.provenance import Material
+from argosy.build.attest.purl import image_purl
 from argosy.build.cache import BuildCache, Record
 from argosy.build.cache_mounts import CacheMounts
 from argosy.build.complain import DockerfileError, excerpt
@@ -67,7 +70,8 @@ class Request:
     `credentials_for` is asked for a registry's host. Contexts are the build's, which closes them. The image
     is stored for the length of the build (`store`), and for good (`keep`). `place` says what is built, to
     tell which build was the one before. `debug`: what a failed step leaves becomes an image, `Build.remains`.
-    `imports` are caches to be had at registries, or in directories of this machine.
+    `imports` are caches to be had at registries, or in directories of this machine. `arguments` are what the
+    client asked for, by the names that BuildKit's frontend has for it, to be attested.
     """
 
     dockerfile: bytes
@@ -84,6 +88,8 @@ class Request:
     debug: bool = False
     imports: Sequence[Reference | str] = ()
     inline_cache: bool = False
+    attest: Asked = field(default_factory=Asked)
+    arguments: Mapping[str, str] = field(default_factory=dict)
     store: bool = True
     keep: bool = True
     check: bool = False
@@ -121,10 +127,16 @@ class Builder:
         self._in_flight = InFlight()
         images.add_roots(self.cache.roots)
 
-    def begin(self, request: Request, report: Report) -> "Build":
-        recorder = Recorder(report)
-        build = Build(self, self._images, self._worker, self._in_flight, request, Progress(recorder))
+    def begin(self, request: Request, report: Report, beside: "Build | None" = None) -> "Build":
+        """`beside` is a build of which this one is a part: what this one does is told as that one's."""
+        if beside is None:
+            recorder = Recorder(report)
+            progress = Progress(recorder)
+        else:
+            recorder, progress = beside.recorder, beside.progress
+        build = Build(self, self._images, self._worker, self._in_flight, request, progress)
         build.recorder = recorder
+        build.is_part = beside is not None
         return build
 
     def close(self) -> None:
@@ -168,11 +180,14 @@ class Build:
         self._tools: Tools | None = None
         self.dockerfile: Dockerfile | None = None
         self.recorder = Recorder(lambda event: None)
+        self.is_part = False
         # The image of what a failed step has left.
         self.remains = ""
         self.past = Past(new_id(), request.place, request.name, time.time_ns(), tags=list(request.tags))
         self.solver: Solver | None = None
         self.graph: Graph | None = None
+        # What was taken from elsewhere, by the image's ID.
+        self.materials: dict[str, Material] = {}
 
     def cancel(self) -> None:
         self._cancelled.set()
@@ -220,7 +235,8 @@ class Build:
         past.seconds = (time.time_ns() - past.started) / _NANOSECONDS
         past.status, past.error = status, error
         past.steps = [steps[number] for number in sorted(steps)]
-        self._builder.cache.remember(past.id, past.started, past, KEPT)
+        if not self.is_part:
+            self._builder.cache.remember(past.id, past.started, past, KEPT)
 
     def _run(self, deliver: "Deliver | None") -> Result:
         request = self.request
@@ -330,6 +346,14 @@ class Build:
         assert self._tools is not None
         return self._images.assembler.view(outcome.diff_ids, self._tools.lease)
 
+    def layer_size(self, diff_id: str) -> int:
+        return self._images.assembler.size(diff_id)
+
+    @property
+    def epoch(self) -> int | None:
+        """SOURCE_DATE_EPOCH, in nanoseconds."""
+        return self._tools.latest if self._tools is not None else None
+
     def _close(self) -> None:
         for context in self.request.contexts.values():
             context.close()
@@ -420,6 +444,8 @@ class Build:
             here = False
         if not here or self.request.pull:
             record = self._pulled(text, platform)
+        if not as_image_id(text):
+            self.materials[record.id] = _material(text, record, platform)
         return Base(record.id, record.document, _shown(text))
 
     def _pulled(self, text: str, platform: str) -> ImageRecord:
@@ -445,6 +471,15 @@ def _scratch(root: str) -> str:
 
 def _shown(text: str) -> str:
     return text if as_image_id(text) else str(parse_reference(text).with_default_tag())
+
+
+def _material(text: str, record: ImageRecord, platform: str) -> Material:
+    """By the digest that it has at its registry, or the image's ID if it is none of a registry's."""
+    reference = parse_reference(text).with_default_tag()
+    known = (parse_reference(each) for each in record.digests)
+    digest = next((each.digest for each in known if each.name == reference.name), record.id)
+    digest = reference.digest or digest
+    return Material(image_purl(reference, platform), digest, str(reference.with_digest(digest)))
 
 
 def _target(tag: str) -> Reference:

@@ -13,12 +13,17 @@ from argosy.errors import InvalidParameter, NotFound
 
 @dataclass(slots=True)
 class Context:
-    """A directory of this machine, read in place. `path` is "" for none at all."""
+    """A directory of this machine, read in place. `path` is "" for none at all.
+
+    What was fetched from a `url` has a `digest`: the file's, or the commit's as `sha1:…`.
+    """
 
     path: str
     ignore: Ignore | None = None
     digests: FileDigests = field(default_factory=FileDigests)
     close_with: Callable[[], object] | None = None
+    url: str = ""
+    digest: str = ""
     _root: int = -1
     _files: Files | None = None
     _lock: threading.RLock = field(default_factory=threading.RLock)

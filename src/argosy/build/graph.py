@@ -86,6 +86,7 @@ class Options:
     shm_size: int = 0
     ulimits: Sequence[str] = ()
     contexts: Sequence[str] = ()
+    is_one_of_several: bool = False
     latest: int | None = None
 
 
@@ -191,9 +192,10 @@ class Graph:
             return replace(built, steps=list(built.steps), values={}, declared={})
         return self._image(origin.base, platform, stage)
 
-    def called(self, stage: Stage) -> str:
+    def called(self, stage: Stage, platform: str) -> str:
         """How steps of the stage are told apart from others' in their labels."""
-        return f"{stage.name or f'stage-{stage.number}'} " if len(self._stages) > 1 else ""
+        name = f"{stage.name or f'stage-{stage.number}'} " if len(self._stages) > 1 else ""
+        return f"{platform} {name}" if self._options.is_one_of_several else name
 
     def add(self, vertex: Vertex) -> Vertex:
         self.vertices.append(vertex)
@@ -229,7 +231,7 @@ class Graph:
             vertex = ImageVertex(
                 label=f"FROM {shown}"
                 if names
-                else f"[{self.called(stage)}1/{1 + _steps_of(stage.instructions)}] FROM {shown}",
+                else f"[{self.called(stage, platform)}1/{1 + _steps_of(stage.instructions)}] FROM {shown}",
                 stage=stage.name,
                 lines=stage.origin.lines,
                 reference=base.reference,
@@ -311,7 +313,7 @@ class _StageBuilder:
         self._number += 1
         with contextlib.suppress(DockerfileError):
             text = process(text, variables.environment, variables.escape, _SHOWN).text
-        return f"[{self._graph.called(self._stage)}{self._number}/{self._total}] {text}"
+        return f"[{self._graph.called(self._stage, self._state.platform)}{self._number}/{self._total}] {text}"
 
     def _advance(self, vertex: Vertex, created_by: str) -> None:
         self._state.vertex = self._graph.add(vertex)

@@ -3,6 +3,7 @@
 What comes in over a connection is unpacked below a directory of the builder's, and goes with the build.
 """
 
+import hashlib
 import os
 import re
 import shutil
@@ -57,19 +58,25 @@ class Intake:
     def remote(self, url: str) -> Context:
         """A git repository, a tar, or a Dockerfile. Raises DockerfileError, TransportError."""
         if is_git(url):
-            return self._filled(lambda path: clone(url, path))
-        if not _URL.match(url):
+            context = self._filled(lambda path: f"sha1:{clone(url, path)}")
+        elif _URL.match(url):
+            context = self._filled(lambda path: _download(url, path))
+        else:
             raise InvalidParameter(f"unsupported remote context {url!r}: it is no git repository and no URL")
-        return self._filled(lambda path: _download(url, path))
+        context.url = url
+        return context
 
-    def _filled(self, fill: Callable[[str], object]) -> Context:
+    def _filled(self, fill: Callable[[str], str | None]) -> Context:
+        """`fill` says the digest of what it fetched."""
         path = self._new()
         try:
-            fill(path)
+            digest = fill(path) or ""
         except BaseException:
             shutil.rmtree(path, ignore_errors=True)
             raise
-        return self._made(path)
+        context = self._made(path)
+        context.digest = digest
+        return context
 
     def _new(self) -> str:
         return tempfile.mkdtemp(dir=self._root)
@@ -126,25 +133,47 @@ def _unpack(source: Source, path: str) -> None:
         os.close(root)
 
 
-def _download(url: str, path: str) -> None:
+class _Hashed:
+    """A source that is hashed as it is read."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._hasher = hashlib.sha256()
+
+    def read(self, size: int, /) -> bytes:
+        data = self._source.read(size)
+        self._hasher.update(data)
+        return data
+
+    def finish(self) -> str:
+        """Reads what is left. Returns the digest of it all."""
+        while self.read(_HEAD << 10):
+            pass
+        return f"sha256:{self._hasher.hexdigest()}"
+
+
+def _download(url: str, path: str) -> str:
+    """Returns the digest of what came."""
     transport = Transport()
     response = transport.request("GET", url, {})
     try:
         if response.status != 200:
             raise DockerfileError(f"cannot get {url}: server answered {response.status} {response.reason}")
-        source = open_decompressed(response)
+        hashed = _Hashed(response)
+        source = open_decompressed(hashed)
         head = b""
         while len(head) < _HEAD and (data := source.read(_HEAD - len(head))):
             head += data
         if is_header(head):
             _unpack(Prefixed(head, source), path)
-            return
+            return hashed.finish()
         with open(os.path.join(path, DOCKERFILE), "xb") as file:
             file.write(head)
             while data := source.read(_LARGEST_DOCKERFILE):
                 file.write(data)
                 if file.tell() > _LARGEST_DOCKERFILE:
                     raise InvalidParameter(f"{url} is neither a tar nor a Dockerfile")
+        return hashed.finish()
     finally:
         release(response)
         transport.close()

@@ -56,6 +56,12 @@ def is_git(url: str) -> bool:
     return _GIT.match(url) is not None
 
 
+def without_password(url: str) -> str:
+    """As it may be shown."""
+    before, at, after = url.partition("@")
+    return f"{before.partition('//')[0]}//{after}" if at and "//" in before else url
+
+
 def fetch(url: str, vertex: CopyVertex) -> Fetched:
     """Raises DockerfileError, TransportError."""
     directory = tempfile.mkdtemp(prefix="argosy-fetch-")

@@ -7,7 +7,7 @@ form, is remembered, so that it is neither compressed nor sent again.
 """
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
@@ -15,6 +15,7 @@ import msgspec
 
 from argosy.errors import ArgosyError, NotFound
 from argosy.image import digest as digests
+from argosy.image.bundle import Part, bundle
 from argosy.image.catalog import Catalog
 from argosy.image.compress import gzipped
 from argosy.image.content import ContentStore
@@ -31,6 +32,7 @@ from argosy.spec.oci_image import (
     DOCKER_LAYER_GZIP,
     DOCKER_MANIFEST,
     OCI_CONFIG,
+    OCI_INDEX,
     OCI_LAYER_GZIP,
     OCI_MANIFEST,
     Descriptor,
@@ -84,6 +86,52 @@ class Pusher:
                 self._finish(call, tag, record)
             except RegistryError as error:
                 raise _translated(error, reference) from error
+
+    def push_bundle(
+        self,
+        reference: Reference,
+        parts: Sequence[Part],
+        credentials: Credentials,
+        progress: Progress,
+        lease: Lease,
+    ) -> str:
+        """Images and what is attested of them, under the reference's tag. Returns the index's digest.
+
+        Raises as `push`.
+        """
+        repository = self._registries.repository_for_push(reference, credentials)
+        call = _Push(reference.repository(), repository, progress)
+        try:
+            manifests = []
+            for part in parts:
+                lease.keep(part.record.id, *part.record.diff_ids)
+                self._send_layers(call, list(dict.fromkeys(part.record.diff_ids)))
+                manifests.append(self._described(call, part.record, is_oci=True))
+            made = bundle(parts, manifests)
+            for part in parts:
+                self._put_blobs(call, {part.record.id: self._content.read(part.record.id)})
+            self._put_blobs(call, made.blobs)
+            for digest, data in made.manifests.items():
+                self._retried(call, put_manifest, digest, OCI_MANIFEST, data)
+            self._retried(call, put_manifest, reference.tag, OCI_INDEX, made.index)
+        except RegistryError as error:
+            raise _translated(error, reference) from error
+        self._told(call, reference.tag, made.digest, len(made.index))
+        return made.digest
+
+    def _put_blobs(self, call: _Push, blobs: Mapping[str, bytes]) -> None:
+        for digest, data in blobs.items():
+            self._retried(call, _put_missing, digest, data)
+
+    def _retried(self, call: _Push, put: Callable[..., None], *what: object) -> None:
+        retry = Retry(call.stop)
+        while True:
+            try:
+                put(call.repository, *what)
+            except ArgosyError as error:
+                retry.after(error)
+                continue
+            return
 
     def _send_layers(self, call: _Push, diff_ids: list[str]) -> None:
         """The uppermost first, as Docker lists them."""
@@ -153,34 +201,37 @@ class Pusher:
         return Descriptor(DOCKER_LAYER_GZIP, digest, size)
 
     def _finish(self, call: _Push, tag: str, record: ImageRecord) -> None:
-        configuration = self._content.read(record.id)
-        layers = [call.sent[diff_id] for diff_id in record.diff_ids]
-        media_type, data = _manifest(record.id, len(configuration), layers)
+        media_type, data = self._described(call, record, is_oci=False)
         digest = digests.of_bytes(data)
-        retry = Retry(call.stop)
-        while True:
-            try:
-                if not has_blob(call.repository, record.id):
-                    put_blob(call.repository, record.id, configuration)
-                put_manifest(call.repository, tag, media_type, data)
-            except ArgosyError as error:
-                retry.after(error)
-                continue
-            break
+        self._put_blobs(call, {record.id: self._content.read(record.id)})
+        self._retried(call, put_manifest, tag, media_type, data)
         self._catalog.add(
             record.id,
             record.document,
             record.size,
             references=[call.reference.with_digest(digest)],
         )
-        call.progress.status(f"{tag}: digest: {digest} size: {len(data)}")
-        call.progress.aux({"Tag": tag, "Digest": digest, "Size": len(data)})
+        self._told(call, tag, digest, len(data))
+
+    def _described(self, call: _Push, record: ImageRecord, *, is_oci: bool) -> tuple[str, bytes]:
+        layers = [call.sent[diff_id] for diff_id in record.diff_ids]
+        return _manifest(record.id, self._content.size(record.id), layers, is_oci=is_oci)
+
+    def _told(self, call: _Push, tag: str, digest: str, size: int) -> None:
+        call.progress.status(f"{tag}: digest: {digest} size: {size}")
+        call.progress.aux({"Tag": tag, "Digest": digest, "Size": size})
 
 
-def _manifest(config: str, size: int, layers: list[Descriptor]) -> tuple[str, bytes]:
+def _put_missing(repository: Repository, digest: str, data: bytes) -> None:
+    if not has_blob(repository, digest):
+        put_blob(repository, digest, data)
+
+
+def _manifest(config: str, size: int, layers: list[Descriptor], *, is_oci: bool) -> tuple[str, bytes]:
     """The media type, and the document byte for byte as dockerd writes it, so that an image that came by
-    a pull has the same digest where it goes. Docker's types, as long as they have words for the layers."""
-    docker = {layer.media_type for layer in layers} <= {DOCKER_LAYER_GZIP, OCI_LAYER_GZIP}
+    a pull has the same digest where it goes. Docker's types, as long as they have words for the layers,
+    unless OCI's are wanted."""
+    docker = not is_oci and {layer.media_type for layer in layers} <= {DOCKER_LAYER_GZIP, OCI_LAYER_GZIP}
     names = {OCI_LAYER_GZIP: DOCKER_LAYER_GZIP} if docker else {DOCKER_LAYER_GZIP: OCI_LAYER_GZIP}
     media_type = DOCKER_MANIFEST if docker else OCI_MANIFEST
     document = {

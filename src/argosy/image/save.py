@@ -4,12 +4,13 @@ An OCI image layout with `manifest.json` and `repositories` beside it, as Docker
 Layers are stored uncompressed under their diff IDs, once each. The same images give the same bytes.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
 from argosy.image import digest as digests
 from argosy.image import tarwrite
+from argosy.image.bundle import Part, bundle
 from argosy.image.content import CHUNK_SIZE, ContentStore
 from argosy.image.load import ManifestItem
 from argosy.image.record import ImageRecord
@@ -43,11 +44,46 @@ def save_images(
         digest = digests.of_bytes(manifest)
         blobs.update(dict.fromkeys((record.id, *record.diff_ids)))
         blobs[digest] = manifest
-        descriptors += _descriptors(digest, len(manifest), references)
+        descriptors += _descriptors(OCI_MANIFEST, digest, len(manifest), references)
         items.append(_item(record, references, content))
         for reference in references:
             top = record.diff_ids[-1] if record.diff_ids else record.id
             repositories.setdefault(reference.familiar_name, {})[reference.tag] = top[7:]
+    _write_blobs(write, write_file, content, blobs)
+    index = Index(media_type=OCI_INDEX, manifests=descriptors)
+    _write_file(write, "index.json", msgspec.json.encode(index))
+    _write_file(write, "manifest.json", msgspec.json.encode(items))
+    _write_file(write, "oci-layout", _LAYOUT)
+    if repositories:
+        _write_file(write, "repositories", msgspec.json.encode(repositories, order="sorted"))
+    write(tarwrite.END)
+
+
+def save_bundle(
+    parts: Sequence[Part], references: Sequence[Reference], content: ContentStore, write: Write
+) -> str:
+    """Images under the same names and what is attested of them, as an OCI layout. Returns the index's digest.
+
+    Raises NotFound if content is missing.
+    """
+    encoded = [msgspec.json.encode(_manifest(part.record, content)) for part in parts]
+    made = bundle(parts, [(OCI_MANIFEST, data) for data in encoded])
+    blobs: dict[str, bytes | None] = {}
+    for part in parts:
+        blobs.update(dict.fromkeys((part.record.id, *part.record.diff_ids)))
+    blobs |= {**made.blobs, **made.manifests, made.digest: made.index}
+    _write_blobs(write, None, content, blobs)
+    described = _descriptors(OCI_INDEX, made.digest, len(made.index), references)
+    _write_file(write, "index.json", msgspec.json.encode(Index(media_type=OCI_INDEX, manifests=described)))
+    _write_file(write, "oci-layout", _LAYOUT)
+    write(tarwrite.END)
+    return made.digest
+
+
+def _write_blobs(
+    write: Write, write_file: WriteFile | None, content: ContentStore, blobs: Mapping[str, bytes | None]
+) -> None:
+    """Those without data are in the store."""
     _write_directory(write, "blobs/")
     _write_directory(write, "blobs/sha256/")
     for digest in sorted(blobs):
@@ -56,13 +92,6 @@ def save_images(
             _write_blob(write, write_file, content, digest)
         else:
             _write_file(write, _path(digest), data)
-    index = Index(media_type=OCI_INDEX, manifests=descriptors)
-    _write_file(write, "index.json", msgspec.json.encode(index))
-    _write_file(write, "manifest.json", msgspec.json.encode(items))
-    _write_file(write, "oci-layout", _LAYOUT)
-    if repositories:
-        _write_file(write, "repositories", msgspec.json.encode(repositories, order="sorted"))
-    write(tarwrite.END)
 
 
 def _manifest(record: ImageRecord, content: ContentStore) -> Manifest:
@@ -77,10 +106,12 @@ def _layer(diff_id: str, content: ContentStore) -> Descriptor:
     return Descriptor(OCI_LAYER, diff_id, content.size(diff_id))
 
 
-def _descriptors(digest: str, size: int, references: Iterable[Reference]) -> list[Descriptor]:
+def _descriptors(
+    media_type: str, digest: str, size: int, references: Iterable[Reference]
+) -> list[Descriptor]:
     named = [
         Descriptor(
-            OCI_MANIFEST,
+            media_type,
             digest,
             size,
             annotations={
@@ -90,7 +121,7 @@ def _descriptors(digest: str, size: int, references: Iterable[Reference]) -> lis
         )
         for reference in references
     ]
-    return named or [Descriptor(OCI_MANIFEST, digest, size)]
+    return named or [Descriptor(media_type, digest, size)]
 
 
 def _item(record: ImageRecord, references: Iterable[Reference], content: ContentStore) -> ManifestItem:

@@ -14,6 +14,7 @@ from argosy.errors import ArgosyError, InvalidParameter, NotFound
 from argosy.image import describe, manifests, query, registry_service
 from argosy.image import digest as digests
 from argosy.image.assemble import Assembler
+from argosy.image.bundle import Part
 from argosy.image.catalog import Catalog
 from argosy.image.changes import apply_changes
 from argosy.image.check import Checked, check_store
@@ -34,7 +35,7 @@ from argosy.image.query import ContainerCounts, Filters
 from argosy.image.record import ImageRecord, InUse, nobody
 from argosy.image.reference import Reference, as_image_id, parse_reference
 from argosy.image.registry import FetchedManifest, Registries
-from argosy.image.save import WriteFile, save_images
+from argosy.image.save import WriteFile, save_bundle, save_images
 from argosy.image.snapshot import Snapshotter
 from argosy.image.tar import Source
 from argosy.spec import docker_image, oci_image
@@ -305,6 +306,20 @@ class Images:
                 reference.repository(), images, credentials or Credentials(), Progress(progress), lease
             )
 
+    def push_bundle(
+        self,
+        parts: Sequence[Part],
+        reference: Reference,
+        *,
+        credentials: Credentials | None = None,
+        progress: Report = silent,
+    ) -> str:
+        """Images of several platforms, or with attestations, under one tag. Returns the index's digest."""
+        with self._leases.take() as lease:
+            return self._pusher.push_bundle(
+                reference, parts, credentials or Credentials(), Progress(progress), lease
+            )
+
     def configuration(self, record: ImageRecord) -> bytes:
         """As it is stored."""
         return self._content.read(record.id)
@@ -370,6 +385,13 @@ class Images:
         with self._leases.take() as lease:
             lease.keep(record.id, *record.diff_ids)
             save_images([(record, references)], self._content, write)
+
+    def save_bundle(self, parts: Sequence[Part], references: Sequence[Reference], write: Write) -> str:
+        """As an OCI layout. Returns the index's digest."""
+        with self._leases.take() as lease:
+            for part in parts:
+                lease.keep(part.record.id, *part.record.diff_ids)
+            return save_bundle(parts, references, self._content, write)
 
     def import_(
         self,

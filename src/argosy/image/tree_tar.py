@@ -67,6 +67,11 @@ class TreeTar:
         finally:
             os.close(descriptor)
 
+    def file(self, path: bytes, data: bytes) -> None:
+        """A file that is not in the tree, root's and readable by all."""
+        size = len(data)
+        self.emit(tarwrite.header(path, tar.REGULAR, mode=0o644, size=size) + data + bytes(tar.padding(size)))
+
     def contents(self, descriptor: int, prefix: bytes) -> None:
         """What is in the directory; `prefix` leads each name and ends with a slash, or is empty.
 

@@ -11,11 +11,12 @@ from typing import NamedTuple
 
 import msgspec
 
+from argosy.build.attest.asked import Asked, asked
 from argosy.build.graph import Options
 from argosy.errors import InvalidParameter, NotImplementedYet
 from argosy.image.platforms import format_platform, host_platform, parse_platform
 
-_ARGUMENT, _LABEL, _CONTEXT = "build-arg:", "label:", "context:"
+_ARGUMENT, _LABEL, _CONTEXT, _ATTEST = "build-arg:", "label:", "context:", "attest:"
 _HOST = format_platform(host_platform())
 _NETWORKS = {"": "default", "sandbox": "default", "host": "host", "none": "none"}
 # What asks for nothing, or for what is so anyway.
@@ -26,6 +27,7 @@ _HARMLESS = (
     "sharedkey:localdir:",
     "local-sessionid:",
     "input-metadata:",
+    "vcs:",
 )
 _TAKEN = (
     "target", "filename", "no-cache", "add-hosts", "platform", "image-resolve-mode", "force-network-mode",
@@ -43,7 +45,10 @@ class CacheImport(NamedTuple):
 
 @dataclass(slots=True)
 class Wanted:
-    """`main` is the main context: a URL, or "" for the client's directory called `main_name`."""
+    """`main` is the main context: a URL, or "" for the client's directory called `main_name`.
+
+    `platforms` are several, or none but the options'.
+    """
 
     options: Options
     filename: str = "Dockerfile"
@@ -56,6 +61,8 @@ class Wanted:
     cache_imports: Sequence[CacheImport] = ()
     subrequest: str = ""
     unknown: Sequence[str] = ()
+    attest: Asked = field(default_factory=Asked)
+    platforms: Sequence[str] = ()
 
 
 class _Import(msgspec.Struct, rename="pascal"):
@@ -66,12 +73,13 @@ class _Import(msgspec.Struct, rename="pascal"):
 def wanted(given: Mapping[str, str]) -> Wanted:
     """Raises InvalidParameter, NotImplementedYet."""
     _refuse(given)
-    contexts = _contexts(given)
+    platforms = _platforms(given.get("platform", ""))
+    contexts = _contexts(given, platforms)
     options = Options(
         build_args=_prefixed(given, _ARGUMENT),
         labels=_prefixed(given, _LABEL),
         target=given.get("target", ""),
-        platform=_platform(given.get("platform", "")),
+        platform=platforms[0],
         build_platform=_HOST,
         no_cache=given.get("no-cache") == "",
         no_cache_filter=_list(given.get("no-cache", "")),
@@ -94,16 +102,12 @@ def wanted(given: Mapping[str, str]) -> Wanted:
         cache_imports=_cache_imports(given),
         subrequest=given.get("requestid", ""),
         unknown=sorted(name for name in given if not _is_known(name)),
+        attest=_attestations(given),
+        platforms=platforms if len(platforms) > 1 else (),
     )
 
 
 def _refuse(given: Mapping[str, str]) -> None:
-    for name in given:
-        if name.startswith("attest:"):
-            raise NotImplementedYet(
-                "this engine makes no attestations",
-                hint="Build with --provenance=false and --sbom=false.",
-            )
     if given.get("cgroup-parent"):
         raise NotImplementedYet(
             "the steps of a build cannot be put into a control group of their own",
@@ -118,36 +122,33 @@ def _refuse(given: Mapping[str, str]) -> None:
         raise NotImplementedYet(
             "contextsubdir is not supported", hint="Name it in the URL: URL#ref:directory"
         )
-    multiple = given.get("multi-platform") or given.get("build-arg:BUILDKIT_MULTI_PLATFORM") or ""
-    if multiple.lower() in ("1", "t", "true"):
-        raise _one_platform()
 
 
-def _one_platform() -> NotImplementedYet:
-    return NotImplementedYet(
-        "this engine builds for one platform at a time",
-        hint="Build for each with --platform, and push them together with docker manifest create.",
-    )
+def _attestations(given: Mapping[str, str]) -> Asked:
+    types = {
+        name.removeprefix(_ATTEST): dict(each.partition("=")[::2] for each in _list(value))
+        for name, value in given.items()
+        if name.startswith(_ATTEST)
+    }
+    return asked(types)
 
 
-def _contexts(given: Mapping[str, str]) -> dict[str, str]:
+def _contexts(given: Mapping[str, str], platforms: Sequence[str]) -> dict[str, str]:
     """By name. One that is given for the platform alone wins."""
     found: dict[str, str] = {}
-    platform = _platform(given.get("platform", ""))
     for key in sorted(given):
         if key.startswith(_CONTEXT):
             name, _, only = key.removeprefix(_CONTEXT).partition("::")
             if not only:
                 found.setdefault(name, given[key])
-            elif only == platform:
+            elif [only] == platforms:
                 found[name] = given[key]
     return found
 
 
-def _platform(text: str) -> str:
-    if "," in text:
-        raise _one_platform()
-    return format_platform(parse_platform(text)) if text else _HOST
+def _platforms(text: str) -> list[str]:
+    """Each once."""
+    return list(dict.fromkeys(format_platform(parse_platform(each)) for each in _list(text))) or [_HOST]
 
 
 def _network(text: str) -> str:
@@ -193,4 +194,4 @@ def _cache_imports(given: Mapping[str, str]) -> list[CacheImport]:
 
 
 def _is_known(name: str) -> bool:
-    return name in _TAKEN or name.startswith((_ARGUMENT, _LABEL, _CONTEXT, *_HARMLESS))
+    return name in _TAKEN or name.startswith((_ARGUMENT, _LABEL, _CONTEXT, _ATTEST, *_HARMLESS))

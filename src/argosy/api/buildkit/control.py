@@ -14,7 +14,7 @@ from argosy.api.buildkit.job import Job, Jobs
 from argosy.api.buildkit.references import refused_definition
 from argosy.api.buildkit.session import Sessions
 from argosy.api.buildkit.usage import Usage
-from argosy.build.builder import Build
+from argosy.build.several import Several
 from argosy.errors import ArgosyError, NotImplementedYet
 from argosy.image import Images
 from argosy.image.platforms import host_platform
@@ -101,7 +101,7 @@ class Control:
     def _carried_out(self, job: Job, request: messages.ControlSolveRequest, export: Export) -> dict[str, str]:
         store, keep = wants_image(job.exporters), keeps_image(job.exporters)
         job.store, job.keep = store, keep
-        build: Build | None
+        build: Several | None
         if not request.frontend:
             build = job.wait()
         elif request.frontend == _FRONTEND:
@@ -113,7 +113,9 @@ class Control:
             return {}
         for name in export.unknown():
             job.warn(f"{name} is not known to this engine's exporters and has no effect")
-        build.request.inline_cache = _wants_inline_cache(request.cache)
+        export.check(len(build.builds))
+        for each in build.builds:
+            each.request.inline_cache = _wants_inline_cache(request.cache)
         job.run(build, export.deliver)
         return export.response
 

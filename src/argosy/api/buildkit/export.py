@@ -8,7 +8,8 @@ from argosy.api.buildkit.session import Session
 from argosy.api.buildkit.transfer import Sender
 from argosy.build.builder import Build
 from argosy.build.progress import StepProgress
-from argosy.build.solver import Outcome
+from argosy.build.release import Release, several_stay_nowhere
+from argosy.build.several import Made
 from argosy.errors import InvalidParameter, NotImplementedYet
 from argosy.image import ImageRecord, Images, Reference, parse_reference
 from argosy.image.tree_tar import TreeTar
@@ -55,37 +56,54 @@ class Export:
     def unknown(self) -> list[str]:
         return sorted({name for each in self._exporters for name in each.attributes if name not in _HARMLESS})
 
-    def deliver(self, build: Build, outcome: Outcome, image: ImageRecord | None) -> None:
+    def check(self, platforms: int) -> None:
+        """Whether there is an exporter that cannot take so many. Raises InvalidParameter."""
+        for each in self._exporters:
+            stays = each.type == "docker" or (each.type in _IMAGES and not _true(each.attributes, "push"))
+            if platforms > 1 and stays:
+                raise several_stay_nowhere()
+
+    def deliver(self, made: Sequence[Made]) -> None:
+        release = Release(self._images, made)
+        build = made[0].build
         for number, exporter in enumerate(self._exporters):
             if exporter.type in _IMAGES:
-                assert image is not None
-                self._image(build, exporter.attributes, image)
+                self._image(build, exporter.attributes, release)
                 continue
             with build.progress.begin(_TITLES[exporter.type]) as step:
                 if exporter.type in _TREES:
-                    self._tree(number, exporter, build, outcome, step)
+                    self._tree(number, exporter, release, step)
                 else:
-                    assert image is not None
-                    self._archive(number, exporter, image, step)
+                    self._archive(number, exporter, release, step)
 
     # An image here
 
-    def _image(self, build: Build, attributes: Mapping[str, str], image: ImageRecord) -> None:
+    def _image(self, build: Build, attributes: Mapping[str, str], release: Release) -> None:
         references = _references(attributes)
-        self.response["containerimage.config.digest"] = image.id
-        self.response["containerimage.digest"] = image.id
+        pushes = _true(attributes, "push")
+        if not release.is_several:
+            self._stay(build, references, release.image)
+            if not pushes:
+                release.warn_of_loss()
+        self._name(references)
+        for reference in references if pushes else ():
+            self._push(build, reference, release)
+
+    def _stay(self, build: Build, references: Sequence[Reference], image: ImageRecord) -> None:
+        self._identify(image.id, image.id)
         with build.progress.begin("exporting to image") as step:
             _done(step, "exporting layers")
             _done(step, f"writing image {image.id}")
             for reference in references:
                 self._images.tag(image.id, reference.familiar_name, reference.tag or "latest")
                 _done(step, f"naming to {reference}")
-        self._name(references)
-        if _true(attributes, "push"):
-            for reference in references:
-                self._push(build, reference)
 
-    def _push(self, build: Build, reference: Reference) -> None:
+    def _identify(self, digest: str, configuration: str) -> None:
+        self.response["containerimage.digest"] = digest
+        if configuration:
+            self.response["containerimage.config.digest"] = configuration
+
+    def _push(self, build: Build, reference: Reference, release: Release) -> None:
         reference = reference.with_default_tag()
         with build.progress.begin(f"pushing {reference}") as step:
 
@@ -95,12 +113,7 @@ class Export:
                 if isinstance(pushed, dict) and pushed.get("Digest"):
                     self.response["containerimage.digest"] = str(pushed["Digest"])
 
-            self._images.push(
-                reference.familiar_name,
-                tag=reference.tag,
-                credentials=self._session.credentials(reference.domain),
-                progress=report,
-            )
+            release.push(reference, self._session.credentials(reference.domain), report)
 
     def _name(self, references: Sequence[Reference]) -> None:
         if references:
@@ -108,25 +121,24 @@ class Export:
 
     # Something for the client
 
-    def _archive(self, number: int, exporter: Exporter, image: ImageRecord, step: StepProgress) -> None:
+    def _archive(self, number: int, exporter: Exporter, release: Release, step: StepProgress) -> None:
         references = _references(exporter.attributes)
-        self.response["containerimage.config.digest"] = image.id
-        self.response["containerimage.digest"] = image.id
         self._name(references)
         target = _Target(self._call(number), step)
-        self._images.save_image(image, [each.with_default_tag() for each in references], target.write)
+        named = [each.with_default_tag() for each in references]
+        digest = release.save(named, target.write, layout=exporter.type == "oci")
         target.close()
+        self._identify(digest, "" if release.is_several else release.image.id)
 
-    def _tree(
-        self, number: int, exporter: Exporter, build: Build, outcome: Outcome, step: StepProgress
-    ) -> None:
-        with build.view(outcome) as view:
+    def _tree(self, number: int, exporter: Exporter, release: Release, step: StepProgress) -> None:
+        with release.trees() as trees:
             if exporter.type == "local":
-                Sender(self._call(number), view.descriptor).run()
+                Sender(self._call(number), trees).run()
                 return
             target = _Target(self._call(number), step)
             tar = TreeTar(target.write)
-            tar.contents(view.descriptor, b"")
+            for each in trees:
+                each.write(tar)
             tar.finish()
             target.close()
 

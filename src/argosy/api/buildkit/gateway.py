@@ -21,7 +21,7 @@ _FRONTEND_CAPABILITIES = (
     "gateway.solve.metadata", "proto.refarray", "reference.output", "return", "returnmap",
     "solve.base", "solve.inlinereturn",
 )  # fmt: skip
-_LLB_CAPABILITIES = ("exporter.multiple",)
+_LLB_CAPABILITIES = ("exporter.image.attestations", "exporter.multiple")
 
 
 class Gateway:

@@ -21,13 +21,15 @@ from argosy.api.buildkit.session import Agents, Session
 from argosy.api.buildkit.status import Board, Translation
 from argosy.api.buildkit.trees import Trees
 from argosy.build import ignore
-from argosy.build.builder import Build, Builder, Deliver, Request, Result
+from argosy.build.builder import Build, Builder, Request, Result
 from argosy.build.contexts import Context
 from argosy.build.dockerfile import parse
 from argosy.build.instructions import Run
 from argosy.build.intake import read_dockerfile, read_ignore
 from argosy.build.interpret import stages
 from argosy.build.progress import Began, Ended, Event, Progress, Warned
+from argosy.build.remote import without_password
+from argosy.build.several import DeliverAll, Several
 from argosy.build.tools import Cancelled
 from argosy.errors import ArgosyError, Conflict, Forbidden, InvalidParameter, NotFound
 from argosy.ids import new_id
@@ -79,9 +81,11 @@ class Job:
         self._return: ReturnRequest | None = None
         self._cancelled = False
         self._agents: list[Agents] = []
-        self._builds: dict[str, Build] = {}
+        self._builds: dict[str, Several] = {}
         self._failed_step = ""
-        self._storing = 0
+        # The steps that store an image, and how many there will be.
+        self._storing: set[int] = set()
+        self._stores = 0
         self.session: Session | None = None
         self.exporters: Sequence[Exporter] = ()
         # What the user allows the steps beyond what any step may.
@@ -105,7 +109,7 @@ class Job:
             self._return = returned
             self._returned.notify_all()
 
-    def wait(self) -> Build | None:
+    def wait(self) -> Several | None:
         """The build to export, if there is one. Raises RpcError, also the client's own."""
         with self._lock:
             self._returned.wait_for(lambda: self._return is not None or self._cancelled)
@@ -119,7 +123,7 @@ class Job:
                 return None
             return self.build_of(result.ref.id)
 
-    def build_of(self, reference: str) -> Build:
+    def build_of(self, reference: str) -> Several:
         """Raises NotFound."""
         try:
             return self._builds[reference]
@@ -128,7 +132,7 @@ class Job:
 
     def end(self) -> None:
         for build in self._builds.values():
-            _close(build)
+            _close(build.first)
         for agents in self._agents:
             agents.close()
         for result in self._results.values():
@@ -144,7 +148,7 @@ class Job:
     def solve(self, attributes: Mapping[str, str], inputs: Mapping[str, Definition]) -> GatewayResult:
         """What the attributes ask for; `inputs` are results of other builds. Raises RpcError."""
         self.attributes = attributes
-        build: Build | None = None
+        build: Several | None = None
         try:
             asked = wanted(attributes)
             if asked.subrequest == subrequests.DESCRIBE:
@@ -152,12 +156,12 @@ class Job:
             build = self._prepared(asked, inputs)
             if asked.subrequest:
                 try:
-                    return GatewayResult(metadata=subrequests.answer(asked.subrequest, build))
+                    return GatewayResult(metadata=subrequests.answer(asked.subrequest, build.first))
                 finally:
-                    _close(build)
-            _check_rights(build, self.entitlements)
+                    _close(build.first)
+            _check_rights(build.first, self.entitlements)
         except ArgosyError as error:
-            raise as_rpc_error(error, build) from None
+            raise as_rpc_error(error, build.first if build is not None else None) from None
         identifier = new_id()
         with self._lock:
             self._builds[identifier] = build
@@ -171,37 +175,38 @@ class Job:
         """What a build of this job comes to, once it has been carried out; cancelled if it never is."""
         return self._results.get(reference)
 
-    def run(self, build: Build, deliver: Deliver) -> Result:
+    def run(self, build: Several, deliver: DeliverAll) -> None:
         """Raises RpcError."""
         with self._lock:
             futures = [self._results[name] for name, other in self._builds.items() if other is build]
         try:
-            build.request.images = {
-                name: self._result_image(name, place) if place.startswith(_PENDING) else place
-                for name, place in build.request.images.items()
-            }
-            result = build.run(deliver)
+            for each in build.builds:
+                each.request.images = {
+                    name: self._result_image(name, place) if place.startswith(_PENDING) else place
+                    for name, place in each.request.images.items()
+                }
+            self._stores += len(build.builds)
+            results = build.run(deliver)
         except ArgosyError as error:
-            failure = as_rpc_error(error, build, self._failed_step)
+            failure = as_rpc_error(error, build.first, self._failed_step)
             for future in futures:
                 if not future.done():
                     future.set_exception(failure)
             raise failure from error
         for future in futures:
             if not future.done():
-                future.set_result(result)
-        return result
+                future.set_result(results[0])
 
     def evaluate(self, reference: str) -> None:
         """Carry it out here and now, and export it later from the cache. Raises RpcError, NotFound."""
         build = self.build_of(reference)
-        self.run(build, lambda *_: None)
+        self.run(build, lambda _: None)
         again = self.solve(*self._asked[reference])
         assert again.ref is not None
         with self._lock:
             self._builds[reference] = self._builds.pop(again.ref.id)
 
-    def _prepared(self, asked: Wanted, inputs: Mapping[str, Definition]) -> Build:
+    def _prepared(self, asked: Wanted, inputs: Mapping[str, Definition]) -> Several:
         session = self.session
         assert session is not None
         source = Source(session, self._trees, self._builder.digests, self.progress)
@@ -245,14 +250,17 @@ class Job:
                 if each.is_at_registry
             ],
             place=f"{session.shared_key}\0{asked.filename}\0{asked.options.target}",
+            attest=asked.attest,
+            arguments=self.attributes,
             store=self.store,
-            keep=self.keep,
+            keep=self.keep and not asked.platforms,
         )
-        build = self._builder.begin(request, lambda event: self._report(event, _OFFSET))
-        build.past.id = self.ref
+        build = Several(self._builder, request, lambda event: self._report(event, _OFFSET), asked.platforms)
+        build.first.past.id = self.ref
         for context in found.values():
-            if isinstance(context, Received):
-                context.build = build
+            # What steps for another platform take is not known yet: then all of it comes.
+            if isinstance(context, Received) and not asked.platforms:
+                context.build = build.first
         return build
 
     def _definition(
@@ -263,7 +271,7 @@ class Job:
         assert session is not None
         excluded: ignore.Ignore | None = None
         if asked.main:
-            with self.progress.begin(f"[internal] load remote build context {_shown(asked.main)}"):
+            with self.progress.begin(f"[internal] load remote build context {without_password(asked.main)}"):
                 main = found[""] = contexts.remote(asked.main, session, self._builder.intake)
             if not asked.dockerfile_is_local:
                 main.ignore = read_ignore(main, name)
@@ -315,15 +323,16 @@ class Job:
             return source.directory(rest, name, f"{title} load from client", excluded)
         if kind not in ("http", "https", "git", "ssh") and not place.startswith("git@"):
             raise contexts.refused(name, place)
-        with self.progress.begin(f"{title} {_shown(place)}"):
+        with self.progress.begin(f"{title} {without_password(place)}"):
             return contexts.remote(place, session, self._builder.intake)
 
     def _report(self, event: Event, offset: int) -> None:
         with self._lock:
             # The builder stores the image; what clients are used to read of that, `Export` says.
-            if isinstance(event, Began) and offset and event.name == _STORING and not self._storing:
-                self._storing = event.number
-            if isinstance(event, Began | Ended) and offset and event.number == self._storing:
+            more = len(self._storing) < self._stores
+            if isinstance(event, Began) and offset and event.name == _STORING and more:
+                self._storing.add(event.number)
+            if isinstance(event, Began | Ended) and offset and event.number in self._storing:
                 return
             if isinstance(event, Ended) and event.error and event.error != "context canceled":
                 self._failed_step = self._failed_step or self.translation.digest(event.number + offset)
@@ -412,12 +421,6 @@ def _reference(name: str, inputs: Mapping[str, Definition]) -> str:
     if name not in inputs:
         raise InvalidParameter(f"invalid input {name}")
     return references.reference(inputs[name])
-
-
-def _shown(url: str) -> str:
-    """Without a password that it may have."""
-    before, at, after = url.partition("@")
-    return f"{before.partition('//')[0]}//{after}" if at and "//" in before else url
 
 
 def _dockerfile(files: Context, name: str) -> bytes:

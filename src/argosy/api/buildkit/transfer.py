@@ -13,14 +13,18 @@ every parent is one that was announced as a directory, no link is followed, devi
 
 import contextlib
 import errno
+import io
+import itertools
 import os
 import stat
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from queue import SimpleQueue
+from typing import BinaryIO
 
 from argosy.api.buildkit.connection import Call, RpcError
+from argosy.build.release import OutputTree
 from argosy.errors import InvalidParameter
 from argosy.image.remove_tree import remove_at
 from argosy.linux.path import open_in_root
@@ -277,12 +281,13 @@ def _same(directory: int, name: str, entry: Stat) -> bool:
 
 
 class Sender:
-    """What is below `root`, a directory's descriptor, for the peer's Receiver. `prefix` leads all paths."""
+    """Trees, for the peer's Receiver."""
 
-    def __init__(self, call: Call, root: int) -> None:
+    def __init__(self, call: Call, trees: Sequence[OutputTree]) -> None:
         self._call = call
-        self._root = root
-        self._paths: dict[int, str] = {}
+        self._trees = sorted(trees, key=lambda each: each.prefix)
+        # What may be asked for: a file of a tree's root, or what it contains.
+        self._contents: dict[int, tuple[int, str] | bytes] = {}
         self._queue: SimpleQueue[int | None] = SimpleQueue()
 
     def run(self) -> None:
@@ -293,7 +298,7 @@ class Sender:
             try:
                 self._list()
                 while (number := self._queue.get()) is not None:
-                    self._contents(number)
+                    self._answer(number)
             except (RpcError, OSError) as error:
                 failure.append(error)
                 self._call.cancel()
@@ -326,24 +331,59 @@ class Sender:
         self._call.send(protobuf.encode(packet))
 
     def _list(self) -> None:
-        inodes: dict[tuple[int, int], str] = {}
-        for number, (path, status) in enumerate(_walk(self._root, "")):
-            entry = _entry_of(self._root, path, status)
-            if stat.S_ISREG(status.st_mode):
-                self._paths[number] = path
-                if status.st_nlink > 1:
-                    first = inodes.setdefault((status.st_dev, status.st_ino), path)
-                    entry.link_name = first if first != path else ""
-            self._send(Packet(stat=entry))
+        numbers = itertools.count()
+        for tree in self._trees:
+            prefix = f"{tree.prefix}/" if tree.prefix else ""
+            if prefix:
+                next(numbers)
+                self._send(Packet(stat=Stat(tree.prefix, GO_DIRECTORY | 0o755)))
+            for entry, contents in _entries(tree, prefix):
+                number = next(numbers)
+                if contents is not None:
+                    self._contents[number] = contents
+                self._send(Packet(stat=entry))
         self._send(Packet(type=STAT))
 
-    def _contents(self, number: int) -> None:
-        path = self._paths.pop(number, None)
-        if path is not None:
-            with open(open_in_root(self._root, path, _NO_LINKS), "rb") as file:
-                while data := file.read(_CHUNK):
-                    self._send(Packet(type=DATA, id=number, data=data))
+    def _answer(self, number: int) -> None:
+        match self._contents.pop(number, b""):
+            case bytes() as data:
+                self._put(number, io.BytesIO(data))
+            case (root, path):
+                with open(open_in_root(root, path, _NO_LINKS), "rb") as file:
+                    self._put(number, file)
         self._send(Packet(type=DATA, id=number))
+
+    def _put(self, number: int, file: BinaryIO) -> None:
+        while data := file.read(_CHUNK):
+            self._send(Packet(type=DATA, id=number, data=data))
+
+
+def _entries(tree: OutputTree, prefix: str) -> Iterator[tuple[Stat, tuple[int, str] | bytes | None]]:
+    """In order, with what is in those that are files. The tree's own `files` hide what is called the same."""
+    inodes: dict[tuple[int, int], str] = {}
+    extra = sorted(tree.files, key=os.fsencode, reverse=True)
+    for path, status in _walk(tree.root, ""):
+        # A name that comes after another one comes after all that is below that, too.
+        while extra and "/" not in path and os.fsencode(extra[-1]) < os.fsencode(path):
+            yield _file_entry(tree, prefix, extra.pop())
+        if path.partition("/")[0] in tree.files:
+            continue
+        entry = _entry_of(tree.root, path, status)
+        entry.path = prefix + path
+        contents = None
+        if stat.S_ISREG(status.st_mode):
+            contents = tree.root, path
+            if status.st_nlink > 1:
+                first = inodes.setdefault((status.st_dev, status.st_ino), entry.path)
+                entry.link_name = first if first != entry.path else ""
+        yield entry, contents
+    while extra:
+        yield _file_entry(tree, prefix, extra.pop())
+
+
+def _file_entry(tree: OutputTree, prefix: str, name: str) -> tuple[Stat, bytes]:
+    data = tree.files[name]
+    return Stat(prefix + name, 0o644, size=len(data)), data
 
 
 def _walk(root: int, path: str) -> Iterator[tuple[str, os.stat_result]]:

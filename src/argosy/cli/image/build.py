@@ -24,6 +24,7 @@ COMMAND = Command(
     "Build an image from a Dockerfile",
     """
       --add-host host               Add a custom host-to-IP mapping (host:ip)
+      --attest list                 Attest something of the result (type=provenance,mode=max or type=sbom)
       --build-arg list              Set build-time variables
       --build-context list          Additional build contexts (name=path)
       --cache-from list             Caches to use (NAME or type=local,src=DIRECTORY)
@@ -40,13 +41,15 @@ COMMAND = Command(
       --no-cache                    Do not use the cache
       --no-cache-filter strings     Do not use the cache for these stages
   -o, --output list                 Output destination (type=local,dest=path)
-      --platform string             Platform of the image, as os/arch
+      --platform string             Platform of the image, as os/arch; several with commas
       --progress string             How progress is shown: auto, plain, tty, rawjson or quiet (default "auto")
+      --provenance string           Attest how it was made (true, mode=min, mode=max)
       --pull                        Always attempt to pull newer base images
       --push                        Push the image
   -q, --quiet                       Print nothing but the image ID
       --rm                          Accepted for compatibility (default true)
       --force-rm                    Accepted for compatibility
+      --sbom string                 Attest which packages are in it (true)
       --secret list                 Secret to expose to the build (id=NAME[,src=FILE|,env=VARIABLE])
       --shm-size bytes              Size of /dev/shm of RUN instructions
       --ssh list                    SSH agent to expose to the build (default or ID[=SOCKET])
@@ -91,6 +94,7 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
 
 
 def _document(options: Options, outputs: Outputs) -> dict[str, Any]:
+    from argosy.cli.building.attestations import attestations
     from argosy.cli.building.inputs import agents, secrets
     from argosy.cli.building.outputs import cache_sources
     from argosy.cli.credentials import all_logins
@@ -100,6 +104,7 @@ def _document(options: Options, outputs: Outputs) -> dict[str, Any]:
         "labels": dict(text.partition("=")[::2] for text in options.many("label")),
         "target": options.text("target"),
         "platform": options.text("platform"),
+        "attest": attestations(options.many("attest"), options.text("provenance"), options.text("sbom")),
         "tags": options.many("tag"),
         "noCache": options.on("no-cache"),
         "noCacheFilter": options.many("no-cache-filter"),

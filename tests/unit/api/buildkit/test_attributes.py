@@ -60,10 +60,9 @@ def test_the_dockerfile_is_with_a_remote_context_unless_it_is_said_otherwise() -
 @pytest.mark.parametrize(
     "given",
     [
-        {"platform": "linux/amd64,linux/arm64"},
-        {"multi-platform": "true"},
-        {"attest:provenance": "mode=max"},
-        {"attest:sbom": ""},
+        {"platform": "linux/amd64,not/a/valid/platform"},
+        {"attest:provenance": "mode=most"},
+        {"attest:sbom": "generator=image"},
         {"cgroup-parent": "/x"},
         {"hostname": "x"},
         {"force-network-mode": "bridge"},
@@ -79,3 +78,12 @@ def test_what_cannot_be_done_is_refused(given: dict[str, str]) -> None:
 
 def test_what_is_not_known_is_named() -> None:
     assert wanted({"device": "x", "frontend.caps": "y"}).unknown == ["device"]
+
+
+def test_attestations_and_several_platforms_are_taken() -> None:
+    found = wanted(
+        {"attest:provenance": "mode=max,version=v1", "platform": "linux/amd64,linux/arm64,linux/amd64"}
+    )
+    assert found.attest.is_full and found.attest.version == "v1" and not found.attest.sbom
+    assert found.platforms == ["linux/amd64", "linux/arm64"]
+    assert wanted({"platform": "linux/arm64"}).platforms == ()

@@ -19,6 +19,7 @@ from argosy.api.buildkit.transfer import (
     Sender,
     permissions,
 )
+from argosy.build.release import OutputTree
 from argosy.errors import InvalidParameter
 from argosy.spec.buildkit import DATA, ERROR, FINISH, STAT, Packet, Stat
 from argosy.wire import protobuf
@@ -40,7 +41,7 @@ def _transfer(source: Path, target: Path) -> int:
 
     def serve(call: Call) -> None:
         with _opened(source) as root:
-            Sender(call, root).run()
+            Sender(call, [OutputTree("", root)]).run()
 
     with connected(serve) as client, _opened(target) as root:
         return Receiver(client.call("/copy"), root, lambda _: None).run()
