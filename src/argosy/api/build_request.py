@@ -15,6 +15,7 @@ from argosy.build.builder import Request
 from argosy.build.contexts import Context
 from argosy.build.graph import Options
 from argosy.build.intake import DOCKERFILE, Intake, ignored, read_dockerfile, read_ignore
+from argosy.build.layout import Layout, local_layout
 from argosy.build.release import several_stay_nowhere
 from argosy.errors import InvalidParameter
 from argosy.image import Credentials, parse_reference
@@ -60,6 +61,13 @@ class Output(msgspec.Struct, rename="camel"):
     attributes: dict[str, str] = {}
 
 
+class LayoutPlace(msgspec.Struct, rename="camel"):
+    """An image in an OCI layout: `reference` is its digest or its tag."""
+
+    place: Place
+    reference: str = ""
+
+
 class CacheSource(msgspec.Struct, rename="camel"):
     """At a registry under the name `reference`, or an OCI layout in the directory `place`."""
 
@@ -82,6 +90,7 @@ class Document(msgspec.Struct, rename="camel"):
     ignore: str | None = None
     contexts: dict[str, Place] = {}
     images: dict[str, str] = {}
+    layouts: dict[str, LayoutPlace] = {}
     build_args: dict[str, str] = {}
     labels: dict[str, str] = {}
     target: str = ""
@@ -174,6 +183,7 @@ def from_document(document: Document, body: Source, intake: Intake) -> Wanted:
             debug=document.debug,
             imports=[_cache_source(each) for each in document.cache_from],
             inline_cache=document.inline_cache,
+            layouts={name: _layout(name, each) for name, each in document.layouts.items()},
             attest=asked(document.attest),
             arguments=_arguments_of(document),
         )
@@ -306,6 +316,11 @@ def _require_here(place: Place, what: str) -> None:
         found = None
     if found is None or (found.st_dev, found.st_ino) != (place.device, place.inode):
         raise NotHere(f"{what} is not a directory of the engine's machine")
+
+
+def _layout(name: str, layout: LayoutPlace) -> Layout:
+    _require_here(layout.place, f"the image layout {name}")
+    return local_layout(layout.place.path, layout.reference)
 
 
 def _cache_source(source: CacheSource) -> Reference | str:

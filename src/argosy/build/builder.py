@@ -20,7 +20,7 @@ import msgspec
 from argosy.build import lint
 from argosy.build.attest.asked import Asked
 from argosy.build.attest.provenance import Material
-from argosy.build.attest.purl import image_purl
+from argosy.build.attest.purl import image_purl, purl
 from argosy.build.cache import BuildCache, Record
 from argosy.build.cache_mounts import CacheMounts
 from argosy.build.complain import DockerfileError, excerpt
@@ -31,6 +31,7 @@ from argosy.build.explain import Explanation, explain
 from argosy.build.files import FileDigests
 from argosy.build.graph import Base, Graph, Options
 from argosy.build.intake import Intake
+from argosy.build.layout import Layout
 from argosy.build.past import KEPT, Past, Recorder, details, unpack_listing
 from argosy.build.portable import PortableCache, with_records, within
 from argosy.build.progress import Progress, Report, Warned
@@ -65,7 +66,8 @@ Deliver = Callable[["Build", Outcome, ImageRecord | None], object]
 
 @dataclass(slots=True)
 class Request:
-    """One build. `contexts` are named ones beside the main one, ""; `images` named ones that are images.
+    """One build. `contexts` are named ones beside the main one, ""; `images` and `layouts` those that
+    are images.
 
     `credentials_for` is asked for a registry's host. Contexts are the build's, which closes them. The image
     is stored for the length of the build (`store`), and for good (`keep`). `place` says what is built, to
@@ -90,6 +92,7 @@ class Request:
     inline_cache: bool = False
     attest: Asked = field(default_factory=Asked)
     arguments: Mapping[str, str] = field(default_factory=dict)
+    layouts: Mapping[str, Layout] = field(default_factory=dict)
     store: bool = True
     keep: bool = True
     check: bool = False
@@ -188,6 +191,7 @@ class Build:
         self.graph: Graph | None = None
         # What was taken from elsewhere, by the image's ID.
         self.materials: dict[str, Material] = {}
+        self._borrowed: list[ImageRecord] = []
 
     def cancel(self) -> None:
         self._cancelled.set()
@@ -357,6 +361,9 @@ class Build:
     def _close(self) -> None:
         for context in self.request.contexts.values():
             context.close()
+        for image in self._borrowed:
+            self._forget(image)
+        self._borrowed.clear()
 
     def source(self) -> str:
         return self.request.dockerfile.decode("utf-8", "replace")
@@ -434,6 +441,8 @@ class Build:
 
     def _resolve(self, reference: str, platform: str) -> Base:
         """An image that is here, unless it is for another platform or a newer one is wanted; else pulled."""
+        if reference in self.request.layouts:
+            return self._laid_out(reference, platform)
         named = self.request.images.get(reference, "")
         text = named.removeprefix(_IMAGE) if named else reference
         wanted = parse_platform(platform)
@@ -447,6 +456,19 @@ class Build:
         if not as_image_id(text):
             self.materials[record.id] = _material(text, record, platform)
         return Base(record.id, record.document, _shown(text))
+
+    def _laid_out(self, name: str, platform: str) -> Base:
+        """An image of a layout, here for the length of the build."""
+        layout = self.request.layouts[name]
+        assert self._tools is not None
+        with self.progress.begin(f"[context {name}] load {layout.digest}"):
+            record, is_new = layout.load(self._images, platform)
+        self._tools.lease.keep(record.id, *record.diff_ids)
+        if is_new:
+            self._borrowed.append(record)
+        url = purl("oci", name, layout.digest, platform=platform)
+        self.materials[record.id] = Material(url, layout.digest, f"{name}@{layout.digest}")
+        return Base(record.id, record.document, name)
 
     def _pulled(self, text: str, platform: str) -> ImageRecord:
         reference = parse_reference(text).with_default_tag()

@@ -18,6 +18,17 @@ class Timestamp(msgspec.Struct):
     nanoseconds: Annotated[int, 2] = 0
 
 
+class ReadContentRequest(msgspec.Struct):
+    digest: Annotated[str, 1] = ""
+    offset: Annotated[int, 2] = 0
+    size: Annotated[int, 3] = 0
+
+
+class ReadContentResponse(msgspec.Struct):
+    offset: Annotated[int, 1] = 0
+    data: Annotated[bytes, 2] = b""
+
+
 class BytesMessage(msgspec.Struct):
     data: Annotated[bytes, 1] = b""
 

@@ -18,6 +18,8 @@ from argosy.image.platforms import format_platform, host_platform, parse_platfor
 
 _ARGUMENT, _LABEL, _CONTEXT, _ATTEST = "build-arg:", "label:", "context:", "attest:"
 _HOST = format_platform(host_platform())
+# Contexts that are images, or become some.
+_IMAGES = ("docker-image:", "oci-layout:", "input:")
 _NETWORKS = {"": "default", "sandbox": "default", "host": "host", "none": "none"}
 # What asks for nothing, or for what is so anyway.
 _HARMLESS = (
@@ -87,7 +89,7 @@ def wanted(given: Mapping[str, str]) -> Wanted:
         hosts=[_host(text) for text in _list(given.get("add-hosts", ""))],
         shm_size=_number(given, "shm-size"),
         ulimits=_list(given.get("ulimit", "")),
-        contexts=[name for name, place in contexts.items() if not place.startswith("docker-image:")],
+        contexts=[name for name, place in contexts.items() if not place.startswith(_IMAGES)],
     )
     main = given.get("context", "")
     return Wanted(

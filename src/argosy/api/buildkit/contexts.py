@@ -14,9 +14,12 @@ from argosy.build.builder import Build
 from argosy.build.contexts import Context
 from argosy.build.files import FileDigests
 from argosy.build.intake import Intake
+from argosy.build.layout import Layout
 from argosy.build.progress import Progress, StepProgress
 from argosy.build.vertex import CopyVertex, Origin, RunVertex
-from argosy.errors import ArgosyError, InvalidParameter, NotImplementedYet
+from argosy.errors import ArgosyError, InvalidParameter
+from argosy.image import digest as digests
+from argosy.image.pieces import Stream
 
 IGNORE = ".dockerignore"
 _DIFF_COPY = "/moby.filesync.v1.FileSync/DiffCopy"
@@ -172,33 +175,18 @@ def remote(url: str, session: Session, intake: Intake) -> Context:
     """A git repository, a tar, or what the client has on its standard input."""
     parts = urlsplit(url)
     if parts.hostname == _UPLOAD_HOST:
-        return intake.tar(_Stream(session.pull(parts.netloc, parts.path)))
+        return intake.tar(Stream(session.pull(parts.netloc, parts.path)))
     return intake.remote(url)
+
+
+def layout(place: str, session: Session) -> Layout:
+    """An image in a layout of the client's: `oci-layout://STORE:TAG@DIGEST`. Raises InvalidParameter."""
+    name, _, digest = place.removeprefix("oci-layout://").partition("@")
+    store = name.partition(":")[0]
+    return Layout(digests.checked(digest), lambda blob: session.content(f"oci:{store}", blob))
 
 
 def refused(name: str, place: str) -> ArgosyError:
     """Why a named context cannot be had."""
     kind = place.partition(":")[0]
-    if kind == "oci-layout":
-        return NotImplementedYet(
-            f"context {name}: OCI layouts of the client's cannot be read",
-            hint=f"Load it (docker load), and give it as {name}=docker-image://TAG.",
-        )
     return InvalidParameter(f"unsupported context source {kind} for {name}")
-
-
-class _Stream:
-    """Pieces as a file to read."""
-
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces = pieces
-        self._left = b""
-
-    def read(self, size: int, /) -> bytes:
-        while not self._left:
-            piece = next(self._pieces, None)
-            if piece is None:
-                return b""
-            self._left = piece
-        data, self._left = self._left[:size], self._left[size:]
-        return data

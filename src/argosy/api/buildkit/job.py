@@ -45,7 +45,7 @@ from argosy.spec.buildkit import (
 )
 from argosy.wire import protobuf
 
-_IMAGE, _INPUT = "docker-image://", "input:"
+_IMAGE, _LAYOUT, _INPUT = "docker-image://", "oci-layout://", "input:"
 # Stands for the image of another build until that has been carried out.
 _PENDING = "result:"
 _POLL = 0.5
@@ -211,6 +211,11 @@ class Job:
         assert session is not None
         source = Source(session, self._trees, self._builder.digests, self.progress)
         found: dict[str, Context] = {}
+        layouts = {
+            name: contexts.layout(place, session)
+            for name, place in asked.contexts.items()
+            if place.startswith(_LAYOUT)
+        }
         images = {name: place for name, place in asked.contexts.items() if place.startswith(_IMAGE)}
         try:
             text, excluded = self._definition(asked, source, found)
@@ -220,7 +225,7 @@ class Job:
             for name, place in asked.contexts.items():
                 if place.startswith(_INPUT):
                     images[name] = _PENDING + _reference(place.removeprefix(_INPUT), inputs)
-                elif name not in images:
+                elif name not in images and name not in layouts:
                     found[name] = self._named(name, place, source)
         except BaseException:
             for context in found.values():
@@ -250,6 +255,7 @@ class Job:
                 if each.is_at_registry
             ],
             place=f"{session.shared_key}\0{asked.filename}\0{asked.options.target}",
+            layouts=layouts,
             attest=asked.attest,
             arguments=self.attributes,
             store=self.store,

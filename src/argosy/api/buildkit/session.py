@@ -30,6 +30,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 _PATIENCE = 5.0
 _CHUNK = 32 << 10
 _SOCKET_PEERS = 16
+_STORE = "buildkit-attachable-store-id"
 # Where Docker's clients keep the credentials of Docker Hub, and what the Hub's registry is called.
 _HUB, _HUB_REGISTRY = "https://index.docker.io/v1/", "registry-1.docker.io"
 
@@ -97,6 +98,14 @@ class Session:
         call.end()
         for message in call:
             yield protobuf.decode(messages.BytesMessage, message).data
+
+    def content(self, store: str, digest: str) -> Iterator[bytes]:
+        """A blob of one of the client's stores, in pieces. Raises RpcError."""
+        call = self.call("/containerd.services.content.v1.Content/Read", {_STORE: [store]})
+        call.send(protobuf.encode(messages.ReadContentRequest(digest)))
+        call.end()
+        for message in call:
+            yield protobuf.decode(messages.ReadContentResponse, message).data
 
     def close(self) -> None:
         self._connection.close()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 DOCKERFILE = "Dockerfile"
 _IGNORE = ".dockerignore"
+_LAYOUT = "oci-layout://"
 _REMOTE = re.compile(r"https?://|git://|ssh://|git@|github\.com/")
 _HEAD = 512
 _PIECE = 1 << 20
@@ -32,7 +33,7 @@ class BuildSource:
 
     def __init__(self, path: str, file: str, named: list[str]) -> None:
         """`path` is a directory, a URL or `-`; `file` is --file. Raises Failure."""
-        self.document: dict[str, Any] = {"filename": DOCKERFILE, "contexts": {}, "images": {}}
+        self.document: dict[str, Any] = {"filename": DOCKERFILE, "contexts": {}, "images": {}, "layouts": {}}
         self.body: Iterator[bytes] | None = None
         self._directory = ""
         if path == "-":
@@ -48,7 +49,9 @@ class BuildSource:
     @property
     def is_in_place(self) -> bool:
         """The engine reads a directory of this machine."""
-        return any("path" in place for place in self.document["contexts"].values())
+        return any("path" in each for each in self.document["contexts"].values()) or bool(
+            self.document["layouts"]
+        )
 
     def sent(self) -> BuildSource:
         """The same with the main context's contents: the engine is on another machine."""
@@ -58,6 +61,12 @@ class BuildSource:
                     f"the engine is on another machine: the context {name} cannot be read there\n"
                     "Copy it into the main context, or build where the directory is."
                 )
+        if self.document["layouts"]:
+            name = next(iter(self.document["layouts"]))
+            raise Failure(
+                f"the engine is on another machine: the image layout {name} cannot be read there\n"
+                f"Load it there (argosy load), and give it as {name}=docker-image://NAME."
+            )
         self.document["contexts"][""] = {"sent": True}
         self.body = _archive(self._directory, self.document.get("ignore") or "")
         return self
@@ -110,13 +119,25 @@ class BuildSource:
             self.document["images"][name] = value
         elif _REMOTE.match(value):
             self.document["contexts"][name] = {"url": value}
-        elif value.startswith(("oci-layout://", "target:")):
+        elif value.startswith(_LAYOUT):
+            path, reference = _layout(value.removeprefix(_LAYOUT))
+            self.document["layouts"][name] = {"place": place_of(path), "reference": reference}
+        elif value.startswith("target:"):
             raise Failure(
-                f"invalid context value: {text}\nA context is a directory, a URL or docker-image://NAME; "
-                "an OCI layout has to be loaded first: argosy load -i FILE"
+                f"invalid context value: {text}\n"
+                "A context is a directory, a URL, docker-image://NAME or oci-layout://DIRECTORY"
             )
         else:
             self.document["contexts"][name] = place_of(value)
+
+
+def _layout(text: str) -> tuple[str, str]:
+    """The directory, and a digest or a tag."""
+    path, at, digest = text.partition("@")
+    if at:
+        return path, digest
+    path, colon, tag = text.rpartition(":")
+    return (path, tag) if colon and "/" not in tag else (text, "")
 
 
 def place_of(path: str) -> dict[str, Any]:
