@@ -19,7 +19,8 @@ from argosy.api.buildkit.connection import (
     Handle,
     RpcError,
 )
-from argosy.api.buildkit.transfer import GO_DIRECTORY, GO_LINK, Sender
+from argosy.api.buildkit.sending import Sender
+from argosy.api.buildkit.transfer import GO_DIRECTORY, GO_LINK
 from argosy.build.release import OutputTree
 from argosy.spec import buildkit as messages
 from argosy.spec.buildkit import STAT, Packet, Stat

@@ -15,7 +15,7 @@ from argosy.api import build_request
 from argosy.api.body import BodySource, Gone
 from argosy.api.build_messages import Classic
 from argosy.api.build_output import Delivery
-from argosy.api.build_request import Document, Wanted
+from argosy.api.build_request import Document, Offered, Wanted
 from argosy.api.http import Request, Response, document
 from argosy.api.outlet import Outlet
 from argosy.api.router import Router
@@ -65,7 +65,8 @@ class Failed(msgspec.Struct, tag="failed", omit_defaults=True):
 
 
 class BuildRoutes:
-    def __init__(self, engine: Engine, builder: Builder) -> None:
+    def __init__(self, engine: Engine, builder: Builder, offered: Offered) -> None:
+        self._offered = offered
         self._engine = engine
         self._builder = builder
         self._running: dict[str, Several] = {}
@@ -149,7 +150,7 @@ class BuildRoutes:
         def intake() -> Wanted:
             with contextlib.closing(source):
                 asked, rest = _document(source)
-                return build_request.from_document(asked, rest, self._builder.intake)
+                return build_request.from_document(asked, rest, self._builder.intake, self._offered)
 
         wanted = await self._engine.in_own_thread(intake)
         request.watch()

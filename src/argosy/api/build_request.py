@@ -44,13 +44,15 @@ class NotHere(InvalidParameter):
 
 
 class Place(msgspec.Struct, rename="camel", frozen=True):
-    """A context: a `path` of this machine, whose identity shows that it is the same; a `url`; or `sent`, as a
-    tar that follows the document."""
+    """A context: a `path` of this machine, whose identity shows that it is the same; a `url`; what a client
+    offers in a `session`, known again by its `key`; or `sent`, as a tar that follows the document."""
 
     path: str = ""
     device: int = 0
     inode: int = 0
     url: str = ""
+    session: str = ""
+    key: str = ""
     sent: bool = False
 
 
@@ -131,7 +133,11 @@ class Wanted:
     quiet: bool = False
 
 
-def from_document(document: Document, body: Source, intake: Intake) -> Wanted:
+# A session, a context's name and its key → the directory that a client offers.
+Offered = Callable[[str, str, str], Context]
+
+
+def from_document(document: Document, body: Source, intake: Intake, offered: Offered) -> Wanted:
     """`body` is what follows the document. Raises NotHere, InvalidParameter, and what `Intake` raises."""
     _check_tags(document.tags)
     platforms = _platforms(document)
@@ -139,7 +145,7 @@ def from_document(document: Document, body: Source, intake: Intake) -> Wanted:
     contexts: dict[str, Context] = {}
     try:
         for name, place in document.contexts.items():
-            contexts[name] = _context(name, place, body, intake)
+            contexts[name] = _context(name, place, body, intake, offered)
         dockerfile, main = document.dockerfile, contexts.get("")
         if dockerfile is None:
             if main is None:
@@ -298,7 +304,9 @@ def _arguments_of(document: Document) -> dict[str, str]:
     return found | {name: value for name, value in given.items() if value}
 
 
-def _context(name: str, place: Place, body: Source, intake: Intake) -> Context:
+def _context(name: str, place: Place, body: Source, intake: Intake, offered: Offered) -> Context:
+    if place.session:
+        return offered(place.session, name, place.key)
     if place.sent:
         return intake.tar(body)
     if place.url:

@@ -44,7 +44,7 @@ class Server:
             NetworkRoutes(engine),
             Check(engine),
             RegistryRoutes(engine),
-            BuildRoutes(engine, builder),
+            BuildRoutes(engine, builder, self._buildkit.offered),
             self._buildkit,
         ):
             part.route(self._router)

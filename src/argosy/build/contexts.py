@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from argosy.build.files import FileDigests, Files
+from argosy.build.graph import Graph
 from argosy.build.ignore import Ignore
+from argosy.build.progress import Progress
 from argosy.errors import InvalidParameter, NotFound
 
 
@@ -42,6 +44,9 @@ class Context:
             if self._root < 0:
                 self._root = _opened(self.path)
             return self._root
+
+    def begin(self, progress: Progress, graph: Callable[[], Graph | None]) -> None:
+        """A build begins. Its graph says what it takes from here; without one, that is everything."""
 
     def refresh(self) -> None:
         with self._lock:

@@ -39,6 +39,11 @@ class Several:
             first = self.builds[0] if self.builds else None
             self.builds.append(builder.begin(replace(request, options=options), report, first))
 
+        alone = len(self.builds) == 1
+        for context in request.contexts.values():
+            # What steps for another platform take is not known yet.
+            context.begin(self.first.progress, lambda: self.first.graph if alone else None)
+
     @property
     def first(self) -> Build:
         return self.builds[0]

@@ -169,6 +169,16 @@ class Client:
         response = self.call("POST", path, query, body, (_JSON, *_UPGRADE))
         return response.hijack()
 
+    def open_session(self, identifier: str, methods: Iterable[str]) -> tuple[Stream, bytes]:
+        """A two-way stream on which the engine may call these gRPC methods of ours."""
+        headers = [
+            "Connection: Upgrade",
+            "Upgrade: h2c",
+            f"X-Docker-Expose-Session-Uuid: {identifier}",
+            *(f"X-Docker-Expose-Session-Grpc-Method: {method}" for method in methods),
+        ]
+        return self.call("POST", "/session", None, b"", headers).hijack()
+
     # Containers
 
     def create_container(self, document: Document, *, name: str = "", platform: str = "") -> Document:

@@ -3,6 +3,7 @@
     connection    gRPC calls on one hijacked connection, either way round, on top of h2
     session       what a client offers to a build: files, secrets, agents, credentials
     transfer      fsutil's protocol, by which directories travel
+    sending       its sending end
     trees         directories that were received, kept for the next build
     attributes    a frontend's attributes → what the builder is asked for
     job           one build, from the request to what it exports

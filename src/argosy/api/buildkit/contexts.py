@@ -10,9 +10,9 @@ from argosy.api.buildkit.session import Session
 from argosy.api.buildkit.transfer import Hostile, Receiver
 from argosy.api.buildkit.trees import Trees
 from argosy.build import ignore
-from argosy.build.builder import Build
 from argosy.build.contexts import Context
 from argosy.build.files import FileDigests
+from argosy.build.graph import Graph
 from argosy.build.intake import Intake
 from argosy.build.layout import Layout
 from argosy.build.progress import Progress, StepProgress
@@ -62,11 +62,13 @@ class Source:
             except OSError:
                 return None
 
-    def directory(self, name: str, context: str, title: str, excluded: ignore.Ignore | None) -> "Received":
-        """All of it that the build named to `Received.of` takes, as its context `context`."""
-        key = self._key(name, context)
+    def directory(
+        self, name: str, context: str, title: str, excluded: ignore.Ignore | None, key: str = ""
+    ) -> "Received":
+        """All of it that a build takes, as its context `context`; known again by `key`, if given."""
+        key = key or self._key(name, context)
 
-        def fetch(paths: Sequence[str]) -> str:
+        def fetch(paths: Sequence[str], progress: Progress) -> str:
             metadata: dict[str, Sequence[str]] = {}
             if excluded is not None and excluded.patterns:
                 metadata["exclude-patterns"] = [
@@ -74,11 +76,16 @@ class Source:
                 ]
             if paths:
                 metadata["followpaths"] = paths
-            with self._progress.begin(title) as step:
+            with progress.begin(title) as step:
                 return self._received(key, name, metadata, step, "context")
 
         return Received(
-            context, fetch, lambda path: self._trees.give_back(key, path), excluded, self._digests
+            context,
+            fetch,
+            lambda path: self._trees.give_back(key, path),
+            excluded,
+            self._digests,
+            self._progress,
         )
 
     def _key(self, name: str, purpose: str) -> str:
@@ -122,23 +129,28 @@ class Received(Context):
     def __init__(
         self,
         name: str,
-        fetch: Callable[[Sequence[str]], str],
+        fetch: Callable[[Sequence[str], Progress], str],
         give_back: Callable[[str], object],
         excluded: ignore.Ignore | None,
         digests: FileDigests,
+        progress: Progress,
     ) -> None:
         super().__init__("", excluded, digests, self._returned)
+        self._progress = progress
         self._name = name
         self._fetch = fetch
         self._give_back = give_back
-        self.build: Build | None = None
+        self._graph: Callable[[], Graph | None] = lambda: None
+
+    def begin(self, progress: Progress, graph: Callable[[], Graph | None]) -> None:
+        self._progress, self._graph = progress, graph
 
     @property
     def descriptor(self) -> int:
         with self._lock:
             if not self.path:
                 try:
-                    self.path = self._fetch(self._paths())
+                    self.path = self._fetch(self._paths(), self._progress)
                 except OSError as error:
                     raise ArgosyError(f"failed to receive the build context: {error}") from error
                 except (RpcError, Hostile) as error:
@@ -152,7 +164,7 @@ class Received(Context):
 
     def _paths(self) -> list[str]:
         """What the build's steps take from it; nothing if that is everything."""
-        graph = self.build.graph if self.build is not None else None
+        graph = self._graph()
         found: set[str] = set()
         for vertex in graph.vertices if graph is not None else ():
             if isinstance(vertex, CopyVertex) and _is_from(vertex.origin, self._name):

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from argosy.api.buildkit.connection import Call
+from argosy.api.buildkit.sending import Sender
 from argosy.api.buildkit.session import Session
-from argosy.api.buildkit.transfer import Sender
 from argosy.build.builder import Build
 from argosy.build.progress import StepProgress
 from argosy.build.release import Release, several_stay_nowhere

@@ -15,7 +15,7 @@ from concurrent.futures import CancelledError, Future, wait
 from argosy.api.buildkit import contexts, references, subrequests
 from argosy.api.buildkit.attributes import Wanted, wanted
 from argosy.api.buildkit.connection import CANCELLED, RpcError
-from argosy.api.buildkit.contexts import Received, Source
+from argosy.api.buildkit.contexts import Source
 from argosy.api.buildkit.failures import as_rpc_error
 from argosy.api.buildkit.session import Agents, Session
 from argosy.api.buildkit.status import Board, Translation
@@ -263,10 +263,6 @@ class Job:
         )
         build = Several(self._builder, request, lambda event: self._report(event, _OFFSET), asked.platforms)
         build.first.past.id = self.ref
-        for context in found.values():
-            # What steps for another platform take is not known yet: then all of it comes.
-            if isinstance(context, Received) and not asked.platforms:
-                context.build = build.first
         return build
 
     def _definition(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from argosy.api.http import Request
 from argosy.api.router import Router
 from argosy.build.builder import Builder
+from argosy.build.contexts import Context
 from argosy.build.usage import Entry
 from argosy.engine.core import Engine
 from argosy.errors import InvalidParameter
@@ -47,6 +48,10 @@ class BuildKit:
         headers = request.all_headers()
         connection, initial = request.hijack("")
         self._aside(lambda service: service.attach(connection, initial, headers))
+
+    def offered(self, session: str, name: str, key: str) -> Context:
+        """A directory of a client's, which it offers in a session. Raises Unavailable."""
+        return self._loaded().offered(session, name, key, self._builder.digests)
 
     def close(self) -> None:
         if self._service is not None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import argosy
 from argosy.api.buildkit.connection import UNIMPLEMENTED, Call, Connection, RpcError
+from argosy.api.buildkit.contexts import Source
 from argosy.api.buildkit.control import Control
 from argosy.api.buildkit.gateway import Gateway
 from argosy.api.buildkit.history import History
@@ -14,6 +15,9 @@ from argosy.api.buildkit.session import Session, Sessions
 from argosy.api.buildkit.trees import Trees
 from argosy.api.buildkit.usage import Usage
 from argosy.build.builder import Builder
+from argosy.build.contexts import Context
+from argosy.build.files import FileDigests
+from argosy.build.progress import Progress
 from argosy.image import Images
 from argosy.spec import buildkit as messages
 from argosy.wire import protobuf
@@ -26,6 +30,7 @@ class Service:
 
     def __init__(self, images: Images, builder: Builder, trees: Trees) -> None:
         self._sessions = Sessions()
+        self._trees = trees
         self._jobs = Jobs(builder, images, trees)
         history = History(builder)
         usage = Usage(builder.usage)
@@ -58,6 +63,12 @@ class Service:
             self._run(client, initial)
         finally:
             self._sessions.remove(session)
+
+    def offered(self, session: str, name: str, key: str, digests: FileDigests) -> Context:
+        """A directory that a client offers in a session of its own. Raises Unavailable."""
+        source = Source(self._sessions.get(session), self._trees, digests, Progress(lambda event: None))
+        title = f"[context {name}] load from client" if name else "[internal] load build context"
+        return source.directory(name, name, title, None, key)
 
     def tunnel(self, call: Call) -> None:
         """A session inside a call, from clients that have one connection only."""

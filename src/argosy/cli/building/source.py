@@ -1,7 +1,7 @@
 """The Dockerfile and the contexts of a build, as the engine is told of them.
 
-A directory of the engine's own machine is read there and never copied; one that is elsewhere is sent as a
-tar, without what .dockerignore excludes.
+A directory of the engine's own machine is read there and never copied; of one that is elsewhere what has
+changed is sent, without what .dockerignore excludes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from argosy.cli.failure import Failure
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any, BinaryIO
+    from typing import Any
+
+    from argosy.cli.building.offer import Offer
+    from argosy.cli.context import Context
 
 DOCKERFILE = "Dockerfile"
 _IGNORE = ".dockerignore"
@@ -35,7 +38,6 @@ class BuildSource:
         """`path` is a directory, a URL or `-`; `file` is --file. Raises Failure."""
         self.document: dict[str, Any] = {"filename": DOCKERFILE, "contexts": {}, "images": {}, "layouts": {}}
         self.body: Iterator[bytes] | None = None
-        self._directory = ""
         if path == "-":
             self._from_stdin(file)
         elif _REMOTE.match(path):
@@ -53,23 +55,21 @@ class BuildSource:
             self.document["layouts"]
         )
 
-    def sent(self) -> BuildSource:
-        """The same with the main context's contents: the engine is on another machine."""
-        for name in self.document["contexts"]:
-            if name and "path" in self.document["contexts"][name]:
-                raise Failure(
-                    f"the engine is on another machine: the context {name} cannot be read there\n"
-                    "Copy it into the main context, or build where the directory is."
-                )
+    def offered(self, context: Context) -> Offer:
+        """The same with directories offered: the engine is on another machine. Raises Failure."""
+        from argosy.cli.building.offer import Offer
+
         if self.document["layouts"]:
             name = next(iter(self.document["layouts"]))
             raise Failure(
                 f"the engine is on another machine: the image layout {name} cannot be read there\n"
                 f"Load it there (argosy load), and give it as {name}=docker-image://NAME."
             )
-        self.document["contexts"][""] = {"sent": True}
-        self.body = _archive(self._directory, self.document.get("ignore") or "")
-        return self
+        contexts = self.document["contexts"]
+        directories = {name: place["path"] for name, place in contexts.items() if "path" in place}
+        offer = Offer(context, directories, self.document.get("ignore") or "")
+        contexts.update({name: offer.place(name) for name in directories})
+        return offer
 
     def _from_stdin(self, file: str) -> None:
         if file == "-":
@@ -93,7 +93,6 @@ class BuildSource:
             self.document["filename"] = file
 
     def _from_directory(self, path: str, file: str) -> None:
-        self._directory = path
         self.document["contexts"][""] = place_of(path)
         if file == "-":
             self.document["dockerfile"] = _text(sys.stdin.buffer.read(_LARGEST_DOCKERFILE))
@@ -183,46 +182,3 @@ def _rest_of_stdin(head: bytes) -> Iterator[bytes]:
     yield head
     while data := sys.stdin.buffer.read(_PIECE):
         yield data
-
-
-def _archive(directory: str, ignored: str) -> Iterator[bytes]:
-    """The context as a tar, which a thread writes. Raises OSError for a file that cannot be read."""
-    import threading
-
-    reading, writing = os.pipe()
-    failures: list[OSError] = []
-
-    def write() -> None:
-        try:
-            with os.fdopen(writing, "wb") as file:
-                _write_archive(file, directory, ignored)
-        except BrokenPipeError:
-            # Nobody wants the rest.
-            return
-        except OSError as error:
-            failures.append(error)
-
-    thread = threading.Thread(target=write, daemon=True)
-    thread.start()
-    with os.fdopen(reading, "rb", buffering=0) as source:
-        while data := source.read(_PIECE):
-            yield data
-    thread.join()
-    if failures:
-        raise failures[0]
-
-
-def _write_archive(file: BinaryIO, directory: str, ignored: str) -> None:
-    import tarfile
-
-    from argosy.build.ignore import Ignore, read
-
-    ignore = Ignore(read(ignored))
-    with tarfile.open(fileobj=file, mode="w|", format=tarfile.PAX_FORMAT) as archive:
-        for base, folders, files in os.walk(directory):
-            inside = os.path.relpath(base, directory)
-            prefix = "" if inside == "." else f"{inside}/"
-            folders[:] = sorted(name for name in folders if not ignore.may_skip_directory(prefix + name))
-            for name in sorted([*folders, *files]):
-                if not ignore.excluded(prefix + name):
-                    archive.add(os.path.join(base, name), prefix + name, recursive=False)

@@ -159,14 +159,20 @@ def _display(mode: str) -> Display:
 def _frames(context: Context, source: BuildSource, document: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
     from argosy.client.errors import APIError
 
-    if source.is_in_place and not context.host.startswith("unix://"):
-        source = source.sent()
-    try:
-        pieces = _request(context, source, document)
-    except APIError as error:
-        if error.status != _NOT_HERE or not source.is_in_place:
-            raise
-        pieces = _request(context, source.sent(), document)
+    is_elsewhere = source.is_in_place and not context.host.startswith("unix://")
+    if not is_elsewhere:
+        try:
+            yield from _framed(_request(context, source, document))
+        except APIError as error:
+            if error.status != _NOT_HERE or not source.is_in_place:
+                raise
+        else:
+            return
+    with source.offered(context):
+        yield from _framed(_request(context, source, document))
+
+
+def _framed(pieces: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
     head = b""
     for piece in pieces:
         head += piece

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from argosy.api.buildkit.connection import Call, RpcError
+from argosy.api.buildkit.sending import Sender
 from argosy.api.buildkit.transfer import (
     GO_CHARACTER,
     GO_DEVICE,
@@ -16,7 +17,6 @@ from argosy.api.buildkit.transfer import (
     GO_SOCKET,
     Hostile,
     Receiver,
-    Sender,
     permissions,
 )
 from argosy.build.release import OutputTree
