@@ -39,10 +39,10 @@ class Oracle:
 
     def __init__(self, host: str, docker: str) -> None:
         self.host = host
-        self._docker = docker
+        self.command = docker
 
     def docker(self, *words: str, stdin: bytes = b"", host: str = "") -> Answer:
-        return self._run([self._docker, *words], stdin, host)
+        return self._run([self.command, *words], stdin, host)
 
     def ours(self, *words: str, stdin: bytes = b"", host: str = "") -> Answer:
         return self._run([sys.executable, "-m", "argosy.cli.main", *words], stdin, host)

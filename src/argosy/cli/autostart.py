@@ -40,7 +40,7 @@ def start(address: str) -> None:
         )
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
-        if answers(address):
+        if answers(Address(address)):
             return
         if process.poll() is not None:
             raise Failure(f"argosy: the engine could not be started; its log says:\n{_last_lines()}")
@@ -48,9 +48,9 @@ def start(address: str) -> None:
     raise Failure(f"argosy: the engine did not answer within {PATIENCE:.0f} seconds; see {LOG}")
 
 
-def answers(address: str) -> bool:
+def answers(address: Address) -> bool:
     try:
-        Address(address).connect().close()
+        address.connect().close()
     except ConnectionFailed:
         return False
     return True
@@ -84,6 +84,8 @@ def explain(failure: ConnectionFailed) -> str:
             f"permission denied while trying to connect to the Docker daemon socket at {failure.address}\n"
             "hint: run as root, or join the group that owns the socket"
         )
+    if failure.errno == errno.EPROTO:
+        return f"error during connect: {failure}"
     text = f"Cannot connect to the Docker daemon at {failure.address}. Is the docker daemon running?"
     if failure.errno in _ABSENT and failure.address.endswith("/argosy.sock"):
         return f"{text}\nhint: start the engine as root: argosy system start"

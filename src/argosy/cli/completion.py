@@ -51,6 +51,12 @@ _ARGUMENTS: dict[str, tuple[str, ...]] = {
     "container.unpause": ("paused",),
     "container.update": (_CONTAINERS,),
     "container.wait": ("running",),
+    "contexts.export": ("contexts", FILES),
+    "contexts.import_": ("", FILES),
+    "contexts.inspect": ("contexts",),
+    "contexts.rm": ("contexts",),
+    "contexts.update": ("contexts",),
+    "contexts.use": ("contexts",),
     "image.history": ("images", ""),
     "image.import_": (FILES, "images", ""),
     "image.inspect": ("images",),
@@ -103,11 +109,17 @@ _FILTERS: dict[str, tuple[str, ...]] = {
     "volume.prune": ("all", "label", "label!"),
 }
 _KINDS = {
+    "config": FILES,
+    "context": "contexts",
     "env-file": FILES,
+    "from": "contexts",
     "cidfile": FILES,
     "input": FILES,
     "label-file": FILES,
     "output": FILES,
+    "tlscacert": FILES,
+    "tlscert": FILES,
+    "tlskey": FILES,
     "volume": FILES,
     "net": "networks",
     "network": "networks",
@@ -135,7 +147,9 @@ def candidates(words: list[str], current: str, ask: Ask) -> list[tuple[str, str]
 def _all(words: list[str], current: str, ask: Ask) -> list[tuple[str, str]]:
     from argosy.cli.main import GLOBAL_OPTIONS
 
-    rest, flags = _after_globals(words, read_flags(GLOBAL_OPTIONS))
+    rest, flags, waiting = _after_globals(words, read_flags(GLOBAL_OPTIONS))
+    if waiting is not None:
+        return _values(waiting, "", ask)
     if not rest:
         if current.startswith("-"):
             return _flag_names(flags, GLOBAL_OPTIONS)
@@ -159,15 +173,20 @@ def _all(words: list[str], current: str, ask: Ask) -> list[tuple[str, str]]:
     return _in_command(module, load_command(module), rest, current, ask)
 
 
-def _after_globals(words: list[str], flags: dict[str, Flag]) -> tuple[list[str], dict[str, Flag]]:
+def _after_globals(
+    words: list[str], flags: dict[str, Flag]
+) -> tuple[list[str], dict[str, Flag], Flag | None]:
+    """The words behind the global options, those, and the one whose value comes next."""
     shorts = {flag.short: flag for flag in flags.values() if flag.short}
     rest = list(words)
     while rest and rest[0].startswith("-"):
         word = rest.pop(0)
         flag = flags.get(word[2:]) if word.startswith("--") else shorts.get(word[1:])
-        if flag is not None and flag.kind != "bool" and rest:
+        if flag is not None and flag.kind != "bool":
+            if not rest:
+                return [], flags, flag
             rest.pop(0)
-    return rest, flags
+    return rest, flags, None
 
 
 def _in_command(
@@ -267,6 +286,10 @@ def _ask(kind: str) -> list[str]:
     from argosy.errors import ArgosyError
 
     try:
+        if kind == "contexts":
+            from argosy.cli.contexts import store
+
+            return [store.DEFAULT, *(kept.name for kept in store.all_contexts())]
         client = Client(Context("argosy").address())
         if kind == "images":
             return _image_names(client)

@@ -11,23 +11,91 @@ if TYPE_CHECKING:
 
     from argosy.client.docker import Client
     from argosy.client.errors import APIError, ConnectionFailed
-    from argosy.client.transport import Address
+    from argosy.client.transport import Address, Certificates
 
+DEFAULT = "default"
 DEFAULT_HOST = "unix:///run/argosy/argosy.sock"
 
 
+class Where:
+    """What the command line says of the engine to talk to."""
+
+    def __init__(
+        self,
+        host: str = "",
+        context: str = "",
+        *,
+        tls: bool = False,
+        verify: bool = False,
+        authority: str = "",
+        certificate: str = "",
+        key: str = "",
+    ) -> None:
+        self.host = host
+        self.context = context
+        self.tls = tls or verify or bool(os.environ.get("DOCKER_TLS") or os.environ.get("DOCKER_TLS_VERIFY"))
+        self.verify = verify or bool(os.environ.get("DOCKER_TLS_VERIFY"))
+        self.authority = authority
+        self.certificate = certificate
+        self.key = key
+
+    def context_name(self) -> str:
+        """`default` where what names an engine is no context."""
+        if self.context:
+            return self.context
+        environment = os.environ
+        if self.host or environment.get("ARGOSY_HOST") or environment.get("DOCKER_HOST"):
+            return DEFAULT
+        if environment.get("DOCKER_CONTEXT"):
+            return environment["DOCKER_CONTEXT"]
+        from argosy.cli.config_file import current_context
+
+        return current_context() or DEFAULT
+
+    def default_host(self) -> str:
+        environment = os.environ
+        return self.host or environment.get("ARGOSY_HOST") or environment.get("DOCKER_HOST") or DEFAULT_HOST
+
+    def default_certificates(self) -> Certificates | None:
+        """Docker's: --tlscacert and the like, else files in a folder, of which one's own may be missing."""
+        if not self.tls:
+            return None
+        from argosy.cli.config_file import folder
+        from argosy.client.transport import Certificates
+
+        place = os.environ.get("DOCKER_CERT_PATH") or folder()
+        certificate, key = (
+            given or (path if os.path.exists(path) else "")
+            for given, path in (
+                (self.certificate, os.path.join(place, "cert.pem")),
+                (self.key, os.path.join(place, "key.pem")),
+            )
+        )
+        authority = self.authority or os.path.join(place, "ca.pem")
+        return Certificates(authority=authority, certificate=certificate, key=key, verify=self.verify)
+
+
 class Context:
-    def __init__(self, path: str, host: str = "", *, tls: bool = False, verify: bool = False) -> None:
+    def __init__(self, path: str, where: Where | None = None) -> None:
         """`path` is the command as it was called: `argosy container ls`."""
         self.path = path
-        environment = os.environ
-        self.host = host or environment.get("ARGOSY_HOST") or environment.get("DOCKER_HOST") or DEFAULT_HOST
-        self._tls = tls or verify or bool(environment.get("DOCKER_TLS_VERIFY"))
-        self._verify = verify or bool(environment.get("DOCKER_TLS_VERIFY"))
+        self.where = where or Where()
+        self._address: Address | None = None
         self._client: Client | None = None
 
     @property
+    def name(self) -> str:
+        """Of the context in Docker's sense."""
+        return self.where.context_name()
+
+    @property
+    def host(self) -> str:
+        """Raises Failure."""
+        return self.address().text
+
+    @property
     def client(self) -> Client:
+        """Raises Failure."""
         if self._client is None:
             from argosy.client.docker import Client
 
@@ -39,11 +107,27 @@ class Context:
         return self._client
 
     def address(self) -> Address:
+        """Raises Failure."""
+        if self._address is None:
+            name = self.name
+            if name == DEFAULT:
+                self._address = self._default_address()
+            else:
+                from argosy.cli.contexts.endpoint import address_of
+
+                self._address = address_of(name)
+        return self._address
+
+    def _default_address(self) -> Address:
         from argosy.client.transport import Address
 
-        certificates = os.environ.get("DOCKER_CERT_PATH") or os.path.expanduser("~/.docker")
+        certificates = self.where.default_certificates()
+        if certificates is not None:
+            from argosy.cli.contexts.endpoint import require_files
+
+            require_files(certificates)
         try:
-            return Address(self.host, tls=self._tls, certificates=certificates, verify=self._verify)
+            return Address(self.where.default_host(), certificates)
         except ValueError as error:
             from argosy.cli.failure import Failure
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 
+from argosy.cli import config_file
 from argosy.cli.failure import Failure
 
 TYPE_CHECKING = False
@@ -32,20 +32,15 @@ def encode(fields: dict[str, str]) -> str:
     return base64.urlsafe_b64encode(json.dumps(fields).encode()).decode()
 
 
-def path() -> str:
-    folder = os.environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker")
-    return os.path.join(folder, "config.json")
-
-
 def load(key: str) -> dict[str, str]:
     """username and password, or identitytoken; empty where nothing is known. Raises Failure."""
-    config = _config()
+    config = config_file.read()
     return _from_helper(config, key) or _from_file(config, key)
 
 
 def all_logins() -> dict[str, dict[str, str]]:
     """Of every registry that the configuration names, by its key. Raises Failure."""
-    config = _config()
+    config = config_file.read()
     keys = {*(config.get("auths") or {}), *(config.get("credHelpers") or {})}
     found = {key: load(key) for key in sorted(keys)}
     return {key: login for key, login in found.items() if login}
@@ -53,7 +48,7 @@ def all_logins() -> dict[str, dict[str, str]]:
 
 def store(key: str, fields: dict[str, str]) -> bool:
     """Keep a login; whether it went unencrypted into the file, and was not there. Raises Failure."""
-    config = _config()
+    config = config_file.read()
     helper = _helper(config, key)
     if helper:
         token = fields.get("identitytoken", "")
@@ -64,7 +59,7 @@ def store(key: str, fields: dict[str, str]) -> bool:
         }
         _ask(helper, "store", json.dumps(secret))
         config.setdefault("auths", {})[key] = {}
-        _write(config)
+        config_file.write(config)
         return False
     before = (config.get("auths") or {}).get(key)
     entry: dict[str, str] = {}
@@ -77,13 +72,13 @@ def store(key: str, fields: dict[str, str]) -> bool:
     if not isinstance(config.get("auths"), dict):
         config["auths"] = {}
     config["auths"][key] = entry
-    _write(config)
+    config_file.write(config)
     return before != entry
 
 
 def erase(key: str) -> None:
     """Idempotent. Raises Failure."""
-    config = _config()
+    config = config_file.read()
     helper = _helper(config, key)
     if helper:
         _ask(helper, "erase", key)
@@ -91,35 +86,7 @@ def erase(key: str) -> None:
     if isinstance(auths, dict):
         for name in [name for name in auths if name == key or _host(name) == _host(key)]:
             del auths[name]
-        _write(config)
-
-
-def _config() -> dict[str, Any]:
-    try:
-        with open(path(), encoding="utf-8") as file:
-            found = json.load(file)
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise Failure(f"Error loading config file: {path()}: {error}") from None
-    return found if isinstance(found, dict) else {}
-
-
-def _write(config: dict[str, Any]) -> None:
-    """For its owner's eyes only, and whole or not at all; what others wrote into it stays."""
-    target = os.path.realpath(path())
-    folder = os.path.dirname(target)
-    temporary = f"{target}.{os.getpid()}.new"
-    try:
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with open(descriptor, "w", encoding="utf-8") as file:
-            file.write(json.dumps(config, indent="\t"))
-            file.flush()
-            os.fsync(descriptor)
-        os.replace(temporary, target)
-    except OSError as error:
-        raise Failure(f"Error saving credentials: {target}: {error.strerror}") from None
+        config_file.write(config)
 
 
 def _helper(config: dict[str, Any], key: str) -> str:
@@ -177,7 +144,7 @@ def _decoded(auth: str, name: str) -> tuple[str, str]:
         user, _, password = base64.b64decode(auth, validate=True).decode().partition(":")
     except ValueError:
         raise Failure(
-            f"{path()} holds no valid login for {name}: log in again with argosy login {name}"
+            f"{config_file.path()} holds no valid login for {name}: log in again with argosy login {name}"
         ) from None
     return user, password.rstrip("\0")
 

@@ -23,7 +23,7 @@ _TRUE = frozenset(("1", "t", "T", "true", "TRUE", "True"))
 _FALSE = frozenset(("0", "f", "F", "false", "FALSE", "False"))
 _REPEATED = frozenset(
     "list strings filter map mount network ulimit variable label stream host address sysctl weight domain"
-    " device-rule gpus bps iops link".split()
+    " device-rule gpus bps iops link pairs".split()
 )
 _NUMBERS = frozenset(("int", "uint16", "bytes", "swap", "decimal", "duration"))
 
@@ -90,6 +90,10 @@ class Options:
 
     def number(self, name: str) -> int:
         return int(self._values[name])
+
+    def pairs(self, name: str) -> dict[str, str]:
+        """Of an option whose every value was parsed into pairs."""
+        return dict(self._values[name])
 
     def values(self, name: str) -> list[dict[str, Any]]:
         """Of an option whose every value was parsed into a mapping."""

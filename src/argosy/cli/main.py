@@ -13,14 +13,19 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import NoReturn
 
+    from argosy.cli.context import Where
     from argosy.cli.flags import Command, Options
 
 GLOBAL_OPTIONS = """
+  -c, --context string     The engine of a context (argosy context ls)
   -D, --debug              Show where in the program an error comes from
   -H, --host string        The engine's socket: unix:///path or tcp://host:port
       --config string      Folder of the client's configuration
   -l, --log-level string   Accepted for compatibility
       --tls                Use TLS
+      --tlscacert string   Trust certs signed only by this CA (default "~/.docker/ca.pem")
+      --tlscert string     TLS certificate of ours (default "~/.docker/cert.pem")
+      --tlskey string      Its key (default "~/.docker/key.pem")
       --tlsverify          Use TLS and verify the engine
   -v, --version            Print the version and quit
 """
@@ -49,8 +54,8 @@ def run(words: list[str]) -> int:
     from argosy.client.errors import APIError, ConnectionFailed
     from argosy.errors import ArgosyError
 
-    host = ""
-    debug = tls = verify = False
+    where: Where | None = None
+    debug = False
     path = "argosy"
     try:
         if words and words[0] == "__complete":
@@ -59,10 +64,10 @@ def run(words: list[str]) -> int:
             return complete(words[1:])
         if words and words[0].startswith("-"):
             options, words = _global_options(words)
-            host, debug = options.text("host"), options.on("debug")
-            tls, verify = options.on("tls"), options.on("tlsverify")
+            debug = options.on("debug")
             if options.text("config"):
                 os.environ["DOCKER_CONFIG"] = options.text("config")
+            where = _where(options)
             if options.on("version"):
                 from argosy import __version__
 
@@ -71,7 +76,7 @@ def run(words: list[str]) -> int:
         path, module_name, words = _find(words)
         if not module_name:
             return 0
-        return _call(path, module_name, words, (host, tls, verify))
+        return _call(path, module_name, words, where)
     except Failure as failure:
         sys.stdout.flush()
         if failure.message:
@@ -81,7 +86,7 @@ def run(words: list[str]) -> int:
         from argosy.cli.context import Context
 
         sys.stdout.flush()
-        Context(path, host, tls=tls, verify=verify).report(error)
+        Context(path, where).report(error)
         return 1
     except ConnectionFailed as failed:
         from argosy.cli.autostart import explain
@@ -103,7 +108,28 @@ def run(words: list[str]) -> int:
         return 1
 
 
-def _call(path: str, module_name: str, words: list[str], where: tuple[str, bool, bool]) -> int:
+def _where(options: Options) -> Where:
+    from argosy.cli.context import Where
+
+    host, context = options.text("host"), options.text("context")
+    if host and context:
+        raise Failure("conflicting options: cannot specify both --host and --context")
+
+    def given(name: str) -> str:
+        return options.text(name) if name in options.given else ""
+
+    return Where(
+        host,
+        context,
+        tls=options.on("tls"),
+        verify=options.on("tlsverify"),
+        authority=given("tlscacert"),
+        certificate=given("tlscert"),
+        key=given("tlskey"),
+    )
+
+
+def _call(path: str, module_name: str, words: list[str], where: Where | None) -> int:
     from argosy.cli.context import Context
     from argosy.cli.flags import Parser, check_arguments
 
@@ -119,8 +145,7 @@ def _call(path: str, module_name: str, words: list[str], where: tuple[str, bool,
         return 0
     except UsageError as error:
         raise _with_usage(error, path, command) from None
-    host, tls, verify = where
-    context = Context(path, host, tls=tls, verify=verify)
+    context = Context(path, where)
     try:
         code: int = module.run(context, options, arguments)
     except UsageError as error:

@@ -131,6 +131,17 @@ def split_fields(text: str) -> list[str]:
         raise ValueError(str(error)) from None
 
 
+def parse_pairs(text: str) -> list[tuple[str, str]]:
+    """pflag's stringToString: `a=b,c=d`."""
+    found = []
+    for field in split_fields(text) or [""]:
+        key, equals, value = field.partition("=")
+        if not equals:
+            raise ValueError(f"{field} must be formatted as key=value")
+        found.append((key, value))
+    return found
+
+
 def parse_variable(text: str) -> str:
     if not text or text.startswith("="):
         raise ValueError(f"invalid environment variable: {text}")
@@ -284,6 +295,7 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "map": as_given,
     "mount": parse_mount,
     "network": parse_network,
+    "pairs": parse_pairs,
     "stream": parse_stream,
     "strings": split_fields,
     "swap": parse_swap,

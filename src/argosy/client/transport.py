@@ -51,10 +51,23 @@ class Upload:
         self.size = size
 
 
+class Certificates:
+    """Paths of PEM files, empty where there is none: whom to believe, and who we are."""
+
+    def __init__(
+        self, *, authority: str = "", certificate: str = "", key: str = "", verify: bool = True
+    ) -> None:
+        self.authority = authority
+        self.certificate = certificate
+        self.key = key
+        self.verify = verify
+
+
 class Address:
     """Where an engine listens: `unix:///path`, `tcp://host:port`, `http(s)://host:port`."""
 
-    def __init__(self, text: str, *, tls: bool = False, certificates: str = "", verify: bool = True) -> None:
+    def __init__(self, text: str, certificates: Certificates | None = None) -> None:
+        """With certificates it is TLS that is spoken."""
         scheme, separator, rest = text.partition("://")
         if not separator:
             scheme, rest = "tcp", text
@@ -62,8 +75,7 @@ class Address:
         self.scheme = scheme
         self.path = rest
         self.certificates = certificates
-        self.verify = verify
-        self.tls = tls or scheme == "https"
+        self.tls = certificates is not None or scheme == "https"
         if scheme not in ("unix", "tcp", "http", "https"):
             raise ValueError(f"unable to parse docker host `{text}`")
 
@@ -100,26 +112,12 @@ class Address:
                 failure = error
                 continue
             stream.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
-            return self._wrap(stream, host) if self.tls else stream
+            if not self.tls:
+                return stream
+            from argosy.client.tls import wrap
+
+            return wrap(stream, host, self.certificates)
         raise failure
-
-    def _wrap(self, stream: _socket.socket, host: str) -> Stream:
-        import os
-        import socket
-        import ssl
-
-        folder = self.certificates
-        context = ssl.create_default_context()
-        authority = os.path.join(folder, "ca.pem")
-        if folder and os.path.exists(authority):
-            context = ssl.create_default_context(cafile=authority)
-        if not self.verify:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        certificate = os.path.join(folder, "cert.pem")
-        if folder and os.path.exists(certificate):
-            context.load_cert_chain(certificate, os.path.join(folder, "key.pem"))
-        return context.wrap_socket(socket.socket(fileno=stream.detach()), server_hostname=host)
 
 
 class Response:
@@ -331,6 +329,10 @@ class Connection:
             return self.open().recv(READ_SIZE)
         except ConnectionResetError:
             return b""
+        except OSError as error:
+            if not self.address.tls:
+                raise
+            raise ConnectionFailed(self.address.text, error) from error
 
     def read_exactly(self, length: int) -> Iterator[bytes]:
         while length:

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from argosy.cli import autostart
-from argosy.cli.context import DEFAULT_HOST, Context
+from argosy.cli.context import DEFAULT_HOST, Context, Where
 from argosy.cli.failure import Failure
 from argosy.client.errors import ConnectionFailed
+from argosy.client.transport import Address
 
 
 def failed(number: int, address: str = DEFAULT_HOST) -> ConnectionFailed:
@@ -34,7 +35,7 @@ def test_starts_the_engine_only_when_it_is_absent_and_for_root(monkeypatch: pyte
 
 def test_only_the_default_socket_is_started_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(autostart, "start", lambda address: pytest.fail("started"))
-    context = Context("argosy ps", f"unix://{tmp_path}/none")
+    context = Context("argosy ps", Where(f"unix://{tmp_path}/none"))
     with pytest.raises(ConnectionFailed):
         context.client.info()
 
@@ -57,7 +58,9 @@ def test_an_engine_that_ends_at_once_is_reported_with_its_log(
         autostart.start(f"unix://{tmp_path}/none")
 
 
-def test_the_environment_says_where_the_engine_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_says_where_the_engine_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    monkeypatch.delenv("DOCKER_CONTEXT", raising=False)
     monkeypatch.delenv("ARGOSY_HOST", raising=False)
     monkeypatch.delenv("DOCKER_HOST", raising=False)
     assert Context("argosy").host == DEFAULT_HOST
@@ -65,16 +68,16 @@ def test_the_environment_says_where_the_engine_is(monkeypatch: pytest.MonkeyPatc
     assert Context("argosy").host == "tcp://docker:1"
     monkeypatch.setenv("ARGOSY_HOST", "tcp://argosy:1")
     assert Context("argosy").host == "tcp://argosy:1"
-    assert Context("argosy", "tcp://flag:1").host == "tcp://flag:1"
+    assert Context("argosy", Where("tcp://flag:1")).host == "tcp://flag:1"
 
 
 def test_an_engine_answers_or_does_not(tmp_path: Path) -> None:
     path = tmp_path / "socket"
-    assert not autostart.answers(f"unix://{path}")
+    assert not autostart.answers(Address(f"unix://{path}"))
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         listener.listen(1)
-        assert autostart.answers(f"unix://{path}")
+        assert autostart.answers(Address(f"unix://{path}"))
 
 
 def test_the_process_is_known_by_its_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

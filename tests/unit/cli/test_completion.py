@@ -19,6 +19,7 @@ THINGS = {
     "networks": ["bridge", "own"],
     "volumes": ["data"],
     "objects": ["web", "busybox"],
+    "contexts": ["default", "far"],
 }
 
 
@@ -69,6 +70,12 @@ def names(line: str) -> list[str]:
         ("cp ", ["old:", "web:", FILES]),
         ("cp ./file we", ["web:", FILES]),
         ("inspect w", ["web"]),
+        ("context use ", ["default", "far"]),
+        ("context create --from f", ["far"]),
+        ("context export far ", [FILES]),
+        ("--context ", ["default", "far"]),
+        ("-c far ru", ["run"]),
+        ("--tlskey ", [FILES]),
         ("ps --filter st", ["status="]),
         ("volume prune --filter ", ["all=", "label=", "label!="]),
     ],

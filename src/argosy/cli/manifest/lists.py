@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 
-from argosy.cli import credentials
+from argosy.cli import config_file, credentials
 from argosy.cli.failure import Failure
 from argosy.cli.reference import Reference, parse
 from argosy.client.docker import REGISTRY_AUTH, quote
@@ -147,7 +147,7 @@ def _headers(image: Reference) -> tuple[str, ...]:
 
 
 def _folder(name: Reference) -> str:
-    return os.path.join(os.path.dirname(credentials.path()), "manifests", _file_name(name.complete))
+    return os.path.join(config_file.folder(), "manifests", _file_name(name.complete))
 
 
 def _file_name(text: str) -> str:

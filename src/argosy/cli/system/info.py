@@ -39,14 +39,14 @@ _MACHINE = (
 def run(context: Context, options: Options, arguments: list[str]) -> int:
     template = options.text("format")
     info = context.client.info()
-    client = {"Version": __version__, "Context": "default", "Debug": False}
+    client = {"Version": __version__, "Context": context.name, "Debug": False}
     if template:
         from argosy.cli.formatting import print_document
         from argosy.cli.template_scope import Fields
 
         print_document(Fields({**info, "ClientInfo": client}, "system.dockerInfo"), template)
         return 0
-    head = f"Client:\n Version:    {__version__}\n Context:    default\n Debug Mode: false\n"
+    head = f"Client:\n Version:    {__version__}\n Context:    {context.name}\n Debug Mode: false\n"
     sys.stdout.write(f"{head}\nServer:\n" + "".join(f" {line}\n" for line in server_lines(info)) + "\n")
     for warning in info.get("Warnings") or ():
         sys.stderr.write(f"{warning}\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from argosy.cli import credentials
+from argosy.cli import config_file, credentials
 from argosy.cli.failure import Failure
 from argosy.cli.flags import Command
 
@@ -68,7 +68,7 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
     if token:
         fields = {"username": fields.get("username", ""), "identitytoken": token}
     if credentials.store(key, fields):
-        sys.stderr.write(_UNENCRYPTED.format(path=credentials.path()) + "\n")
+        sys.stderr.write(_UNENCRYPTED.format(path=config_file.path()) + "\n")
     print(answer.get("Status") or "Login Succeeded")
     return 0
 

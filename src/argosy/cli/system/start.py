@@ -8,6 +8,7 @@ from argosy.cli import autostart
 from argosy.cli.context import DEFAULT_HOST
 from argosy.cli.failure import Failure
 from argosy.cli.flags import Command
+from argosy.client.transport import Address
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ COMMAND = Command("", "Start the engine, if it does not run")
 
 
 def run(context: Context, options: Options, arguments: list[str]) -> int:
-    if autostart.answers(DEFAULT_HOST):
+    if autostart.answers(Address(DEFAULT_HOST)):
         print("The engine runs already.")
         return 0
     if os.geteuid() != 0:

@@ -17,7 +17,7 @@ NOT_RUNNING = 3
 
 
 def run(context: Context, options: Options, arguments: list[str]) -> int:
-    if not autostart.answers(context.host):
+    if not autostart.answers(context.address()):
         print(f"The engine does not answer at {context.host}.")
         return NOT_RUNNING
     version = Client(context.address()).version_document().get("Version", "")

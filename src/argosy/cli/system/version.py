@@ -39,7 +39,7 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
         "DefaultAPIVersion": API_VERSION,
         "Os": sys.platform,
         "Arch": machine(),
-        "Context": "default",
+        "Context": context.name,
     }
     failure: ArgosyError | None = None
     server: Document | None = None

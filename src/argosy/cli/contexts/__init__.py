@@ -1,0 +1,1 @@
+"""`argosy context`: the engines that the user has names for."""
