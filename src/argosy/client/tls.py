@@ -17,6 +17,9 @@ class _Stream(ssl.SSLSocket):
     def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
         try:
             return super().recv(buflen, flags)
+        except ssl.SSLZeroReturnError:
+            # The other side's end, after ours: Python takes only the first of the two for an end.
+            return b""
         except ssl.SSLError as error:
             # With TLS 1.3 it is only now that a client hears that its certificate is missing or not liked.
             raise _translated(error) from error
