@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -11,12 +10,12 @@ from typing import Any
 
 import pytest
 
+from docker_plugins import write_config
 from engine_fixture import LocalEngine
 from registry_fixture import registry_server
 
 SECRET = "sesame-77ab"
 ARGOSY = [sys.executable, "-m", "argosy.cli.main", "build"]
-_PLUGINS = "../libexec/docker/cli-plugins"
 
 
 @pytest.fixture
@@ -34,13 +33,8 @@ def context(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def buildx(module_engine: LocalEngine, tmp_path: Path) -> list[str]:
-    docker = shutil.which("docker")
-    assert docker, "these tests need the docker CLI"
-    plugins = (Path(docker).resolve().parent / _PLUGINS).resolve()
-    config = Path(module_engine.environment["DOCKER_CONFIG"])
-    config.mkdir(exist_ok=True)
-    (config / "config.json").write_text(json.dumps({"cliPluginsExtraDirs": [str(plugins)]}))
+def buildx(module_engine: LocalEngine) -> list[str]:
+    write_config(Path(module_engine.environment["DOCKER_CONFIG"]))
     return ["docker", "buildx", "build", "--progress=plain"]
 
 

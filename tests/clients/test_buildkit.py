@@ -3,7 +3,6 @@
 import functools
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -17,21 +16,16 @@ from pathlib import Path
 
 import pytest
 
+from docker_plugins import write_config
 from engine_fixture import Answer, LocalEngine
 from registry_fixture import PASSWORD, USER, registry_server
-
-_PLUGINS = "../libexec/docker/cli-plugins"
 
 
 @pytest.fixture(scope="module")
 def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A configuration directory of the CLI's, with its plugins."""
-    docker = shutil.which("docker")
-    assert docker, "these tests need the docker CLI"
-    directory = Path(docker).resolve().parent / _PLUGINS
-    assert (directory / "docker-buildx").exists(), f"there is no buildx in {directory}"
     config = tmp_path_factory.mktemp("config")
-    (config / "config.json").write_text(json.dumps({"cliPluginsExtraDirs": [str(directory.resolve())]}))
+    write_config(config)
     return config
 
 

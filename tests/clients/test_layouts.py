@@ -3,7 +3,6 @@
 import gzip
 import hashlib
 import json
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -11,22 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from docker_plugins import write_config
 from engine_fixture import LocalEngine
 
 ARGOSY = [sys.executable, "-m", "argosy.cli.main", "build"]
-_PLUGINS = "../libexec/docker/cli-plugins"
 
 
 @pytest.fixture(params=["argosy", "buildx"])
 def client(request: pytest.FixtureRequest, module_engine: LocalEngine) -> list[str]:
     if request.param == "argosy":
         return ARGOSY
-    docker = shutil.which("docker")
-    assert docker, "these tests need the docker CLI"
-    plugins = (Path(docker).resolve().parent / _PLUGINS).resolve()
-    config = Path(module_engine.environment["DOCKER_CONFIG"])
-    config.mkdir(exist_ok=True)
-    (config / "config.json").write_text(json.dumps({"cliPluginsExtraDirs": [str(plugins)]}))
+    write_config(Path(module_engine.environment["DOCKER_CONFIG"]))
     return ["docker", "buildx", "build"]
 
 

@@ -5,7 +5,6 @@
 One `Builder` serves all builds of an engine. A build works in the calling thread and in threads of its own.
 """
 
-import contextlib
 import hashlib
 import os
 import re
@@ -43,7 +42,7 @@ from argosy.build.usage import Limits, Usage
 from argosy.build.vertex import RunVertex
 from argosy.build.worker import Worker
 from argosy.database import Database
-from argosy.errors import ArgosyError, Conflict, InvalidParameter, NotFound
+from argosy.errors import ArgosyError, InvalidParameter, NotFound
 from argosy.ids import new_id
 from argosy.image import Credentials, ImageRecord, Images, Reference, parse_reference
 from argosy.image.platforms import mismatch, parse_platform
@@ -286,7 +285,7 @@ class Build:
                 if deliver is not None:
                     deliver(self, outcome, image)
                 if image is not None and not request.keep:
-                    self._forget(image)
+                    self._images.remove_nameless(image)
                 outcomes = [found for v in graph.vertices if (found := solver.outcome(v)) is not None]
                 return Result(
                     image,
@@ -362,7 +361,7 @@ class Build:
         for context in self.request.contexts.values():
             context.close()
         for image in self._borrowed:
-            self._forget(image)
+            self._images.remove_nameless(image)
         self._borrowed.clear()
 
     def source(self) -> str:
@@ -432,12 +431,6 @@ class Build:
         shown = ", ".join(reference.familiar for reference in references)
         with self.progress.begin(f"exporting to image{f' {shown}' if shown else ''}"):
             return self._images.assembler.register(document, self._tools.lease, references)
-
-    def _forget(self, image: ImageRecord) -> None:
-        """Unless it was there before under a name, or is in use."""
-        if not image.tags:
-            with contextlib.suppress(Conflict, NotFound):
-                self._images.remove(image.id)
 
     def _resolve(self, reference: str, platform: str) -> Base:
         """An image that is here, unless it is for another platform or a newer one is wanted; else pulled."""

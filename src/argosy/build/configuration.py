@@ -49,7 +49,9 @@ def configuration(
             config=config,
             rootfs=oci_image.RootFS("layers", list(diff_ids)),
             history=history,
-        )
+        ),
+        # Clients send labels in no order. As Go's encoding/json, which sorts what is a map.
+        order="deterministic",
     )
 
 

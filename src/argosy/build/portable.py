@@ -78,8 +78,7 @@ class PortableCache:
         found = 0
         for image in images:
             found += self._take(image)
-            if not image.tags:
-                self._images.remove(image.id)
+            self._images.remove_nameless(image)
         return found
 
     def _known(self, name: str) -> bool:

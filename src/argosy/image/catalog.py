@@ -188,6 +188,19 @@ class Catalog:
             self._database.write(write)
             self._drop(image)
 
+    def delete_nameless(self, image: str) -> bool:
+        """The image, if nothing points at it at that moment, and no image was made from it."""
+
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute("DELETE FROM images WHERE id = ?", (image,))
+
+        with self._changing:
+            if image not in self._rows or self.references(image) or self.children(image):
+                return False
+            self._database.write(write)
+            self._drop(image)
+            return True
+
     def _drop(self, image: str) -> None:
         with self._lock:
             self._references = {r: target for r, target in self._references.items() if target != image}

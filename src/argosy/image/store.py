@@ -211,6 +211,13 @@ class Images:
             self._sweep(deletion)
         return deletion.items
 
+    def remove_nameless(self, record: ImageRecord) -> None:
+        """An image that was only needed for a while, unless somebody has named or uses it. Idempotent."""
+        deletion = self._deletion()
+        if not self._in_use(record.id) and self._catalog.delete_nameless(record.id):
+            deletion.deleted.append(record)
+        self._sweep(deletion)
+
     def prune(self, filters: Filters | None = None) -> docker_image.ImagePruneResponse:
         deletion = self._deletion()
         for record, names in query.prunable(self._catalog, filters or {}):

@@ -223,3 +223,19 @@ def test_a_leases_content_is_kept_until_it_ends(images: Images) -> None:
         assert images.content.exists(digest)
     images.collect()
     assert not images.content.exists(digest)
+
+
+def test_what_was_needed_for_a_while_goes_unless_it_has_a_name(
+    images: Images, users: dict[str, list[ImageUser]]
+) -> None:
+    named = images.resolve(load(images, BASE, tags=["named:1"]))
+    nameless = images.resolve(load(images, OTHER, tags=[]))
+    users[nameless.id] = [ImageUser("c", running=False)]
+    images.remove_nameless(nameless)
+    assert images.resolve(nameless.id)
+    users.clear()
+    for record in (named, nameless, nameless):
+        images.remove_nameless(record)
+    assert images.resolve("named:1").id == named.id
+    with pytest.raises(NotFound):
+        images.resolve(nameless.id)

@@ -306,14 +306,8 @@ class Job:
             raise InvalidParameter(f"the build of context {name} was called off") from None
         lease = self._held.enter_context(self._images.lease())
         record = self._images.assembler.register(result.configuration, lease)
-        self._held.callback(self._forget, record.id)
+        self._held.callback(self._images.remove_nameless, record)
         return record.id
-
-    def _forget(self, image: str) -> None:
-        """Unless somebody has given it a name meanwhile, or uses it."""
-        with contextlib.suppress(Conflict, NotFound):
-            if not self._images.resolve(image).tags:
-                self._images.remove(image)
 
     def _named(self, name: str, place: str, source: Source) -> Context:
         session = self.session
