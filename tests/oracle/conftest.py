@@ -231,9 +231,11 @@ class RecordingEngine:
                 self.requests.append((line.decode().strip(), stream.read(length)))
                 self._answer(connection, line.decode())
 
-    @staticmethod
-    def _answer(connection: socket.socket, line: str) -> None:
-        body = b'{"Id":"abc123","Warnings":[]}' if "containers/create" in line else b"{}"
+    def respond(self, line: str) -> bytes:
+        return b'{"Id":"abc123","Warnings":[]}' if "containers/create" in line else b"{}"
+
+    def _answer(self, connection: socket.socket, line: str) -> None:
+        body = self.respond(line)
         status = "201 Created" if "create" in line else "200 OK"
         head = (
             f"HTTP/1.1 {status}\r\nApi-Version: 1.51\r\nOstype: linux\r\nContent-Type: application/json\r\n"

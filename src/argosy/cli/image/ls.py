@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argosy.cli.failure import Failure
 from argosy.cli.flags import Command
 from argosy.cli.listing import FORMAT_HELP, show
 from argosy.cli.values import filters
@@ -22,6 +23,7 @@ COMMAND = Command(
       {FORMAT_HELP}
       --no-trunc        Don't truncate output
   -q, --quiet           Only show image IDs
+      --tree            Show the platforms of each image, too (experimental)
 """,
     arguments=(0, 1),
     also="argosy image ls, argosy image list, argosy images",
@@ -35,6 +37,8 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
     conditions = list(options.many("filter"))
     if arguments:
         conditions.append(f"reference={arguments[0]}")
+    if options.on("tree"):
+        return _tree(context, options, conditions)
     found = context.client.list_images(all=options.on("all"), filters=filters(conditions))
     template = options.text("format")
     digests = options.on("digests") or ".Digest" in template
@@ -51,5 +55,24 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
         template=template,
         quiet="ID" if options.on("quiet") else "",
         kind="*formatter.imageContext",
+    )
+    return 0
+
+
+def _tree(context: Context, options: Options, conditions: list[str]) -> int:
+    from argosy.cli.image.tree import show
+
+    for name, called in (
+        ("quiet", "quiet"),
+        ("no-trunc", "no-trunc"),
+        ("digests", "show-digest"),
+        ("format", "format"),
+    ):
+        if options.text(name) if name == "format" else options.on(name):
+            raise Failure(f"--{called} is not yet supported with --tree")
+    everything = options.on("all")
+    show(
+        context.client.list_images(all=everything, manifests=True, filters=filters(conditions)),
+        everything=everything,
     )
     return 0
