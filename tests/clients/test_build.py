@@ -224,7 +224,8 @@ def test_a_git_repository_is_a_context(
     for words in (["init", "-q", "-b", "main"], ["add", "."], ["commit", "-q", "-m", "m"]):
         subprocess.run([*git, *words], check=True)
     (context / "sub/a").write_text("not committed")
-    build(module_engine, "-t", "fromgit", f"{git_server}/context/.git#main:sub")
+    for query in ("#main:sub", "?branch=main&subdir=sub"):
+        build(module_engine, "-t", "fromgit", f"{git_server}/context/.git{query}")
     assert module_engine.ok("run", "--rm", "fromgit", "cat", "/a") == "committed"
     assert "git failed" in failure(module_engine, f"{git_server}/context/.git#nosuch")
     write(tmp_path, f"FROM busybox\nADD {git_server}/context/.git#main /r/\n")

@@ -1,5 +1,6 @@
 """What a user builds with Docker's own clients: the CLI with buildx, bake and Compose."""
 
+import base64
 import functools
 import json
 import os
@@ -11,14 +12,14 @@ import tarfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from docker_plugins import write_config
 from engine_fixture import Answer, LocalEngine
-from registry_fixture import PASSWORD, USER, registry_server
+from registry_fixture import PASSWORD, USER, meddling, read_body, refuse, registry_server
 
 
 @pytest.fixture(scope="module")
@@ -274,6 +275,44 @@ def test_an_image_is_pushed_with_the_clients_credentials(docker: Docker, work: P
         docker.ok("logout", address)
 
 
+def test_a_registry_with_tokens_takes_the_clients_credentials(
+    docker: Docker, work: Path, tmp_path: Path
+) -> None:
+    basic = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+    with registry_server(tmp_path) as upstream, meddling(upstream) as meddler:
+
+        def meddle(handler: BaseHTTPRequestHandler) -> bool:
+            given = handler.headers.get("Authorization", "")
+            if handler.path.startswith("/token"):
+                if handler.command == "GET" and given != basic:
+                    return refuse(handler, 401)
+                body = read_body(handler)
+                if handler.command == "POST" and f"password={PASSWORD}".encode() not in body:
+                    return refuse(handler, 401)
+                answer = b'{"token": "let-in", "access_token": "let-in"}'
+                handler.send_response(200)
+                handler.send_header("Content-Length", str(len(answer)))
+                handler.end_headers()
+                handler.wfile.write(answer)
+                return True
+            if given == "Bearer let-in":
+                return False
+            challenge = f'Bearer realm="http://{meddler.address}/token",service="here"'
+            return refuse(handler, 401, WWW_Authenticate=challenge)
+
+        meddler.meddle = meddle
+        name = f"{meddler.address}/tokens"
+        assert docker("build", "--push", "-t", name, ".").code == 1
+        docker.ok("login", "-u", USER, "-p", PASSWORD, meddler.address)
+        docker.ok("build", "--push", "-t", name, ".")
+        docker.ok("rmi", name)
+        text = f"FROM {name}\nRUN cat /hello\n".encode()
+        assert "hello world" in docker.ok("build", "--no-cache", "-", stdin=text).stderr
+        docker.ok("logout", meddler.address)
+        docker.ok("rmi", name)
+        assert docker("build", "--no-cache", "-", stdin=text).code == 1
+
+
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
@@ -486,6 +525,41 @@ def test_past_builds_are_listed(docker: Docker) -> None:
     docker("build", "-", stdin=b"FROM busybox\nRUN exit 1\n")
     listed = docker.ok("buildx", "history", "ls").stdout
     assert "Completed" in listed and "Error" in listed
+
+
+def test_a_past_build_tells_its_log_again_and_can_be_forgotten(docker: Docker) -> None:
+    docker.ok("build", "--no-cache", "--build-arg", "WHO=past", ".")
+    reference = docker.ok("buildx", "history", "ls", "--format", "{{.Ref}}").stdout.split()[0]
+    log = docker.ok("buildx", "history", "logs", reference)
+    assert "said-past" in log.stdout + log.stderr
+    shown = docker.ok("buildx", "history", "inspect", reference).stdout
+    assert "WHO" in shown and "past" in shown
+    docker.ok("buildx", "history", "rm", reference)
+    assert reference not in docker.ok("buildx", "history", "ls").stdout
+    assert docker("buildx", "history", "logs", reference).code == 1
+
+
+def test_a_git_repository_is_a_context(docker: Docker, work: Path, tmp_path: Path) -> None:
+    git = ["git", "-C", str(work), "-c", "user.name=n", "-c", "user.email=e"]
+    (work / "sub/Dockerfile").write_text("FROM busybox\nCOPY file /f\nRUN cat /f\n")
+    for words in (["init", "-q", "-b", "main"], ["add", "."], ["commit", "-q", "-m", "m"]):
+        subprocess.run([*git, *words], check=True)
+    subprocess.run([*git, "update-server-info"], check=True)
+    (work / "sub/file").write_text("not committed")
+    server = ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(SimpleHTTPRequestHandler, directory=str(work))
+    )
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        url = f"http://127.0.0.1:{server.server_port}/.git"
+        for what in (f"{url}#main:sub", f"{url}?branch=main&subdir=sub"):
+            assert "] RUN cat /f" in docker.ok("build", "--no-cache", "-t", "bk:git", what).stderr
+        assert docker.ok("run", "--rm", "bk:git", "cat", "/f").stdout == "file\n"
+        refused = docker("build", f"{url}?branch=main#other")
+        assert refused.code == 1 and "ref conflicts" in refused.stderr
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def test_the_builder_shows_what_it_is(docker: Docker) -> None:

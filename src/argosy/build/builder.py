@@ -155,6 +155,13 @@ class Builder:
         """The newest first."""
         return [msgspec.json.decode(data, type=Past) for data in self.cache.history()]
 
+    def remembers(self, identifier: str) -> bool:
+        return self.cache.has_build(identifier)
+
+    def forget(self, identifier: str) -> None:
+        """A past build. Idempotent."""
+        self.cache.forget_build(identifier)
+
     def listing(self, digest: str) -> dict[str, str] | None:
         data = self.cache.listing(digest) if digest else None
         return None if data is None else unpack_listing(data)
@@ -230,6 +237,7 @@ class Build:
 
     def _remember(self, status: str, error: str = "") -> None:
         past, steps = self.past, self.recorder.steps
+        past.arguments = dict(self.request.arguments)
         for number, vertex, outcome in self.solver.steps() if self.solver is not None else ():
             step = steps[number]
             step.line = vertex.lines.first if vertex.lines is not None else 0

@@ -133,6 +133,15 @@ class BuildCache:
 
         self._database.submit(write, durable=False)
 
+    def has_build(self, identifier: str) -> bool:
+        return bool(self._database.read("SELECT 1 FROM build_history WHERE id = ?", (identifier,)))
+
+    def forget_build(self, identifier: str) -> None:
+        self._database.write(
+            lambda connection: connection.execute("DELETE FROM build_history WHERE id = ?", (identifier,)),
+            durable=False,
+        )
+
     def history(self) -> list[bytes]:
         """The newest first, as they were encoded."""
         rows = self._database.read("SELECT record FROM build_history ORDER BY started DESC")

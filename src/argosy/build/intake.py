@@ -15,7 +15,7 @@ from argosy.build import ignore
 from argosy.build.complain import DockerfileError, suggestion
 from argosy.build.contexts import Context
 from argosy.build.files import FileDigests
-from argosy.build.remote import clone, is_git
+from argosy.build.git import clone, is_git
 from argosy.errors import InvalidParameter
 from argosy.image.decompress import Prefixed, open_decompressed
 from argosy.image.tar import is_header

@@ -43,6 +43,7 @@ class Past(msgspec.Struct, rename="camel", omit_defaults=True):
     error: str = ""
     image: str = ""
     tags: list[str] = []
+    arguments: dict[str, str] = {}
     steps: list[PastStep] = []
 
 

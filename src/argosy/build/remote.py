@@ -6,22 +6,19 @@ import os
 import posixpath
 import re
 import shutil
-import subprocess
 import tempfile
 from urllib.parse import unquote, urlsplit
 
 from argosy.build.complain import DockerfileError
 from argosy.build.files import FileDigests, Files
+from argosy.build.git import clone, is_git
 from argosy.build.lay import Attributes, Layer
 from argosy.build.select import select
 from argosy.build.vertex import CopyVertex
-from argosy.errors import ArgosyError
 from argosy.image.decompress import open_decompressed
 from argosy.image.transport import Transport, release
 
 _CHUNK = 1 << 20
-_GIT = re.compile(r"(?:git|ssh)://|git@|https?://[^#?]*\.git(?:[#?]|\Z)")
-_GIT_PATIENCE = 600
 
 
 class Fetched:
@@ -50,10 +47,6 @@ class Fetched:
                 layer.transfer(select(files, [self._name]), vertex.destination, attributes)
         finally:
             os.close(descriptor)
-
-
-def is_git(url: str) -> bool:
-    return _GIT.match(url) is not None
 
 
 def without_password(url: str) -> str:
@@ -120,51 +113,3 @@ def _name_of(url: str, disposition: str, destination: str) -> str:
             raise DockerfileError(f"cannot determine filename for source {url}")
         name = posixpath.basename(destination) or "file"
     return name.replace("\0", "")
-
-
-def clone(url: str, directory: str, *, keep_git: bool = False, checksum: str = "") -> str:
-    """A git repository's tree, `URL#ref:subdirectory`. Returns the commit. Raises DockerfileError."""
-    address, _, fragment = url.partition("#")
-    reference, _, subdirectory = fragment.partition(":")
-    if shutil.which("git") is None:
-        raise DockerfileError("git is not installed on the engine's machine", hint="apt install git")
-    work = os.path.join(directory, ".clone")
-    _git(["init", "-q", work])
-    _git(["-C", work, "remote", "add", "origin", address])
-    _git(["-C", work, "fetch", "-q", "--depth=1", "origin", reference or "HEAD"])
-    _git(["-C", work, "-c", "advice.detachedHead=false", "checkout", "-q", "FETCH_HEAD"])
-    commit = _git(["-C", work, "rev-parse", "HEAD"]).strip()
-    if checksum and not (commit.startswith(checksum) and len(checksum) >= 7):
-        raise DockerfileError(f"expected checksum to match {checksum}, got {commit}")
-    _git(["-C", work, "submodule", "update", "--init", "--recursive", "--depth=1", "-q"])
-    if not keep_git:
-        shutil.rmtree(os.path.join(work, ".git"))
-    root = os.path.realpath(os.path.join(work, subdirectory))
-    if root != work and not root.startswith(work + "/"):
-        raise DockerfileError(f"invalid subdirectory {subdirectory} in {url}")
-    if not os.path.isdir(root):
-        raise DockerfileError(f"there is no directory {subdirectory} in {address}")
-    for name in os.listdir(root):
-        os.rename(os.path.join(root, name), os.path.join(directory, name))
-    shutil.rmtree(work, ignore_errors=True)
-    return commit
-
-
-def _git(words: list[str]) -> str:
-    environment = {
-        **os.environ,
-        "GIT_TERMINAL_PROMPT": "0",
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_PROTOCOL_FROM_USER": "0",
-    }
-    # Addresses like ext::command would run whatever they say.
-    safe = ["-c", "protocol.ext.allow=never", "-c", "protocol.file.allow=user"]
-    try:
-        done = subprocess.run(
-            ["git", *safe, *words], env=environment, capture_output=True, text=True, timeout=_GIT_PATIENCE
-        )
-    except subprocess.TimeoutExpired:
-        raise ArgosyError(f"git {words[-1]} did not end within {_GIT_PATIENCE} s") from None
-    if done.returncode:
-        raise DockerfileError(f"git failed: {done.stderr.strip() or done.returncode}")
-    return done.stdout

@@ -120,10 +120,15 @@ class Control:
         return export.response
 
     def _status(self, call: Call) -> None:
-        job = self._jobs.get(received(call, messages.StatusRequest).ref)
-        call.answer()
-        for data in job.board.read(call):
-            call.send(data)
+        reference = received(call, messages.StatusRequest).ref
+        board = self._jobs.board(reference)
+        if board is not None:
+            call.answer()
+            for data in board.read(call):
+                call.send(data)
+            return
+        for response in self._history.replay(reference):
+            call.send(protobuf.encode(response))
 
     # About the engine
 

@@ -5,15 +5,17 @@ from collections.abc import Iterator, Sequence
 
 from argosy.api.buildkit.connection import CANCELLED, UNKNOWN, Call
 from argosy.api.buildkit.job import Job
-from argosy.api.buildkit.status import timestamp
+from argosy.api.buildkit.status import Translation, timestamp
 from argosy.build.builder import Builder
 from argosy.build.past import KEPT, Past
-from argosy.errors import NotImplementedYet
+from argosy.build.progress import Began, Ended, Said
+from argosy.errors import NotFound, NotImplementedYet
 from argosy.spec.buildkit import (
     BuildHistoryEvent,
     BuildHistoryRecord,
     BuildHistoryRequest,
     RpcStatus,
+    StatusResponse,
     UpdateBuildHistoryRequest,
 )
 
@@ -44,11 +46,26 @@ class History:
 
     def update(self, request: UpdateBuildHistoryRequest) -> None:
         """Raises NotImplementedYet."""
-        if request.delete or request.pinned:
+        if request.pinned:
             raise NotImplementedYet(
-                "records of builds cannot be removed or pinned",
+                "records of builds cannot be pinned",
                 hint=f"The engine keeps those of the last {KEPT} builds.",
             )
+        if request.delete:
+            self._builder.forget(request.ref)
+
+    def replay(self, reference: str) -> Iterator[StatusResponse]:
+        """What a past build told, and of what its steps said, the end. Raises NotFound."""
+        past = next((past for past in self._builder.history() if past.id == reference), None)
+        if past is None:
+            raise NotFound(f"no such job {reference}")
+        translation = Translation(past.id)
+        for number, step in enumerate(past.steps, 1):
+            yield translation.respond(Began(number, step.name, step.began))
+            if step.log:
+                yield translation.respond(Said(number, 1, step.log.encode(), step.began))
+            ended = step.began + int(step.seconds * _NANOSECONDS)
+            yield translation.respond(Ended(number, ended, step.cached, step.error))
 
 
 def _active(job: Job) -> BuildHistoryRecord:
@@ -70,7 +87,7 @@ def _complete(past: Past) -> BuildHistoryRecord:
     return BuildHistoryRecord(
         ref=past.id,
         frontend=_FRONTEND,
-        frontend_attributes={"filename": past.name},
+        frontend_attributes={"filename": past.name, **past.arguments},
         error=error,
         created=timestamp(past.started),
         completed=timestamp(past.started + int(past.seconds * _NANOSECONDS)),

@@ -377,6 +377,18 @@ class Jobs:
             raise NotFound(f"no such job {ref}")
         return job
 
+    def board(self, ref: str) -> Board | None:
+        """Of one whose events somebody has yet to read; None for one of the past, or of no build at all."""
+        with self._changed:
+            ended = self._ended.get(ref)
+            is_new = ref in self._jobs or (ended is not None and not ended.board.is_over)
+        if not is_new and (ended is not None or self._builder.remembers(ref)):
+            return None
+        try:
+            return self.get(ref).board
+        except NotFound:
+            return None
+
     def _result_of(self, reference: str) -> Future[Result]:
         """Raises NotFound."""
         with self._changed:

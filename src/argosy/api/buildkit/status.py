@@ -121,6 +121,12 @@ class Board:
         self._readers = 0
         self._closed = False
 
+    @property
+    def is_over(self) -> bool:
+        """The build has ended, and its last event was read."""
+        with self._changed:
+            return self._closed and not self._waiting
+
     def put(self, response: StatusResponse) -> None:
         data = protobuf.encode(response)
         with self._changed:

@@ -9,8 +9,9 @@ from argosy.build.attest.provenance import Facts, Material, provenance
 from argosy.build.attest.sbom import sbom
 from argosy.build.attest.statement import Predicate
 from argosy.build.builder import Build
+from argosy.build.git import is_git
 from argosy.build.progress import Warned
-from argosy.build.remote import is_git, without_password
+from argosy.build.remote import without_password
 from argosy.build.solver import Outcome
 from argosy.build.vertex import Attachment, CopyVertex, RunVertex
 from argosy.spec.oci_image import OCI_LAYER
