@@ -5,6 +5,7 @@ import io
 import os
 import socket
 import stat
+import struct
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from argosy.build.files import extended_attributes
 from argosy.errors import InvalidParameter
 from argosy.image.layer_apply import apply_layer
 from argosy.image.layer_diff import diff_layer
@@ -181,6 +183,25 @@ def test_what_is_written_lays_down_the_same_tree(tmp_path: Path, root: Path) -> 
         names = archive.getnames()
     assert "gone/.wh.x" in names
     assert "opaque/.wh..wh..opq" in names
+
+
+def test_labels_of_this_host_stay_here_and_capabilities_go_along(root: Path) -> None:
+    file = root / "file"
+    file.write_bytes(b"x")
+    capability = struct.pack("<5I", 0x02000001, 1 << 10, 0, 0, 0)
+    for name, value in (
+        ("security.selinux", b"a_label"),
+        ("security.capability", capability),
+        ("user.a", b"b"),
+    ):
+        os.setxattr(file, name, value)
+    with tarfile.open(fileobj=io.BytesIO(written(root))) as archive:
+        headers = archive.getmember("file").pax_headers
+    assert {key for key in headers if "xattr" in key} == {
+        "SCHILY.xattr.security.capability",
+        "SCHILY.xattr.user.a",
+    }
+    assert sorted(extended_attributes(os.fspath(file))) == [b"security.capability", b"user.a"]
 
 
 def test_a_socket_is_left_out(root: Path) -> None:

@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 from argosy.build.ignore import Ignore
 from argosy.errors import InvalidParameter
+from argosy.image.whiteout import is_carried
 from argosy.linux.path import O_PATH, open_in_root
 
 _CHUNK = 1 << 20
@@ -311,11 +312,8 @@ def digest_of(descriptor: int) -> bytes:
 
 def extended_attributes(path: str) -> dict[bytes, bytes]:
     try:
-        return {
-            os.fsencode(name): os.getxattr(path, name)
-            for name in os.listxattr(path)
-            if not name.startswith(("trusted.overlay.", "user.overlay."))
-        }
+        names = [name for name in os.listxattr(path) if is_carried(os.fsencode(name))]
+        return {os.fsencode(name): os.getxattr(path, name) for name in names}
     except OSError as error:
         # No such attributes there, or a link, which has none that are taken over.
         if error.errno in (errno.ENOTSUP, errno.ENODATA, errno.EBADF, errno.ELOOP):

@@ -252,6 +252,4 @@ def attributes(target: int | bytes) -> dict[bytes, bytes]:
 def visible(attributes: dict[bytes, bytes]) -> dict[bytes, bytes]:
     if not attributes:
         return attributes
-    return {
-        name: value for name, value in attributes.items() if not name.startswith(whiteout.OVERLAY_ATTRIBUTES)
-    }
+    return {name: value for name, value in attributes.items() if whiteout.is_carried(name)}

@@ -18,6 +18,15 @@ USER_OPAQUE = "user.overlay.opaque"
 # Overlay's own attributes: never taken from a tar, never written to one. A forged redirect would
 # show another directory of the layers below.
 OVERLAY_ATTRIBUTES = (b"trusted.overlay.", b"user.overlay.")
+# What a security module of this host says of a file, such as SELinux's label, is no part of the file.
+# Capabilities are (xattr(7), capabilities(7)).
+_CAPABILITY = b"security.capability"
+_LEFT_HERE = (b"security.", *OVERLAY_ATTRIBUTES)
+
+
+def is_carried(attribute: bytes) -> bool:
+    """Whether an extended attribute goes into a layer with its file."""
+    return attribute == _CAPABILITY or not attribute.startswith(_LEFT_HERE)
 
 
 def is_whiteout_device(status: os.stat_result) -> bool:
