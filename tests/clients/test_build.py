@@ -170,6 +170,26 @@ def test_a_cache_mount_lasts_from_build_to_build(module_engine: LocalEngine, con
         assert module_engine.argosy("run", "--rm", "counted", "ls", "/c").code == 1
 
 
+def test_settings_come_as_build_arguments(module_engine: LocalEngine, context: Path) -> None:
+    path = write(
+        context,
+        "FROM busybox\nARG N\nRUN --mount=type=cache,target=/c hostname > /host; ls /c > /seen; touch /c/$N\n",
+    )
+    seen = []
+    for number, words in enumerate((["one", "a"], ["two", "a"], ["three", "b"])):
+        settings = [
+            f"BUILDKIT_SANDBOX_HOSTNAME={words[0]}",
+            f"BUILDKIT_CACHE_MOUNT_NS={words[1]}",
+            f"N={number}",
+        ]
+        build(
+            module_engine, "-t", "set", *(part for each in settings for part in ("--build-arg", each)), path
+        )
+        seen.append(module_engine.ok("run", "--rm", "set", "cat", "/host", "/seen"))
+    assert seen == ["one", "two\n0", "three"]
+    module_engine.ok("rmi", "set")
+
+
 def test_the_dockerfile_or_the_context_comes_on_stdin(module_engine: LocalEngine, context: Path) -> None:
     build(module_engine, "-t", "stdin", "-", stdin=b"FROM busybox\nRUN echo piped > /p\n")
     assert module_engine.ok("run", "--rm", "stdin", "cat", "/p") == "piped"
@@ -231,6 +251,12 @@ def test_a_git_repository_is_a_context(
     write(tmp_path, f"FROM busybox\nADD {git_server}/context/.git#main /r/\n")
     build(module_engine, "-t", "fromgit", "-f", f"{tmp_path}/Dockerfile", str(context))
     assert module_engine.ok("run", "--rm", "fromgit", "cat", "/r/sub/a") == "committed"
+    write(context, "FROM busybox\nCOPY . /all\nRUN test -e /all/.git/HEAD\n")
+    for words in (["add", "."], ["commit", "-q", "-m", "with another Dockerfile"]):
+        subprocess.run([*git, *words], check=True)
+    url = f"{git_server}/context/.git"
+    assert "exit code: 1" in failure(module_engine, url)
+    build(module_engine, "--build-arg", "BUILDKIT_CONTEXT_KEEP_GIT_DIR=1", url)
 
 
 def test_outputs_are_a_tree_a_tar_or_an_archive(

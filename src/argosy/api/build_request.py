@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from argosy.api.http import Request as HTTPRequest
+from argosy.build.arguments import INLINE_CACHE, KEEP_GIT, is_on
 from argosy.build.attest.asked import asked
 from argosy.build.builder import Request
 from argosy.build.contexts import Context
@@ -145,7 +146,9 @@ def from_document(document: Document, body: Source, intake: Intake, offered: Off
     contexts: dict[str, Context] = {}
     try:
         for name, place in document.contexts.items():
-            contexts[name] = _context(name, place, body, intake, offered)
+            contexts[name] = _context(
+                name, place, body, intake, offered, keep_git=not name and is_on(document.build_args, KEEP_GIT)
+            )
         dockerfile, main = document.dockerfile, contexts.get("")
         if dockerfile is None:
             if main is None:
@@ -188,7 +191,7 @@ def from_document(document: Document, body: Source, intake: Intake, offered: Off
             check=document.check,
             debug=document.debug,
             imports=[_cache_source(each) for each in document.cache_from],
-            inline_cache=document.inline_cache,
+            inline_cache=document.inline_cache or is_on(document.build_args, INLINE_CACHE),
             layouts={name: _layout(name, each) for name, each in document.layouts.items()},
             attest=asked(document.attest),
             arguments=_arguments_of(document),
@@ -304,13 +307,15 @@ def _arguments_of(document: Document) -> dict[str, str]:
     return found | {name: value for name, value in given.items() if value}
 
 
-def _context(name: str, place: Place, body: Source, intake: Intake, offered: Offered) -> Context:
+def _context(
+    name: str, place: Place, body: Source, intake: Intake, offered: Offered, *, keep_git: bool
+) -> Context:
     if place.session:
         return offered(place.session, name, place.key)
     if place.sent:
         return intake.tar(body)
     if place.url:
-        return intake.remote(place.url)
+        return intake.remote(place.url, keep_git=keep_git)
     if not place.path:
         return intake.empty()
     _require_here(place, f"the context {name or place.path}")

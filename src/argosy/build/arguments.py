@@ -8,6 +8,7 @@ of a stage      ARG in it: --build-arg, else its default, else the global value
 from collections.abc import Iterable, Mapping
 
 from argosy.build.complain import DockerfileError
+from argosy.build.flags import boolean
 from argosy.build.instructions import Arg, Definition
 from argosy.build.words import Variables
 
@@ -15,6 +16,15 @@ from argosy.build.words import Variables
 PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy")
 # Settings of the builder that an ARG may carry and a RUN must not see.
 NOT_IN_ENVIRONMENT = ("BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE")
+
+
+# Settings of the builder that come as arguments, beside SOURCE_DATE_EPOCH.
+HOSTNAME, CACHE_NAMESPACE = "BUILDKIT_SANDBOX_HOSTNAME", "BUILDKIT_CACHE_MOUNT_NS"
+KEEP_GIT, INLINE_CACHE = "BUILDKIT_CONTEXT_KEEP_GIT_DIR", "BUILDKIT_INLINE_CACHE"
+
+
+def is_on(given: Mapping[str, str], setting: str) -> bool:
+    return boolean(given.get(setting, "")) is True
 
 
 def predefined(

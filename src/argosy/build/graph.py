@@ -40,6 +40,7 @@ from argosy.build.instructions import (
 )
 from argosy.build.interpret import instruction, stages
 from argosy.build.lay import absolute, require_directory
+from argosy.build.signals import check_signal
 from argosy.build.vertex import (
     Attachment,
     CopyVertex,
@@ -86,6 +87,7 @@ class Options:
     shm_size: int = 0
     ulimits: Sequence[str] = ()
     contexts: Sequence[str] = ()
+    hostname: str = ""
     is_one_of_several: bool = False
     latest: int | None = None
 
@@ -330,11 +332,14 @@ class _StageBuilder:
         line = [f"/dev/pipes/{script.name}"] if script else run.line(self._shell)
         workdir = config.working_dir or "/"
         ssh = 0
+        namespace = given.get(arguments.CACHE_NAMESPACE, "")
         attachments = []
         for mount in run.mounts(variables):
             origin = None
             if mount.type in ("bind", "cache") and (mount.from_ or mount.type == "bind"):
                 origin = self._graph.origin(mount.from_, self._stage, self._state.platform)
+            if namespace and mount.type == "cache":
+                mount = replace(mount, id=f"{namespace}/{mount.cache_id}")
             attachments.append(Attachment(mount=mount, target=mount.destination(workdir, ssh), origin=origin))
             ssh += mount.type == "ssh"
         vertex = RunVertex(
@@ -355,6 +360,7 @@ class _StageBuilder:
             shm_size=self._options.shm_size,
             ulimits=tuple(self._options.ulimits),
             platform=self._state.platform,
+            hostname=self._options.hostname or given.get(arguments.HOSTNAME, ""),
             no_cache=self._no_cache,
         )
         shown = [f"{name}={value}" for name, value in declared.items() if name not in self._environment_set()]
@@ -472,6 +478,7 @@ class _StageBuilder:
                 config = _replaced(config, volumes={**(config.volumes or {}), **{p: {} for p in each.paths}})
                 self._say(f"VOLUME [{' '.join(each.paths)}]")
             case Stopsignal():
+                check_signal(each.text)
                 config = _replaced(config, stop_signal=each.text)
                 self._say(f"STOPSIGNAL {each.text}")
             case Shell():

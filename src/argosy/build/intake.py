@@ -55,10 +55,10 @@ class Intake:
         """Unpacked; it may be compressed. Raises InvalidParameter for one that is damaged."""
         return self._filled(lambda path: _unpack(open_decompressed(source), path))
 
-    def remote(self, url: str) -> Context:
+    def remote(self, url: str, *, keep_git: bool = False) -> Context:
         """A git repository, a tar, or a Dockerfile. Raises DockerfileError, TransportError."""
         if is_git(url):
-            context = self._filled(lambda path: f"sha1:{clone(url, path)}")
+            context = self._filled(lambda path: f"sha1:{clone(url, path, keep_git=keep_git)}")
         elif _URL.match(url):
             context = self._filled(lambda path: _download(url, path))
         else:

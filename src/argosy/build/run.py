@@ -91,6 +91,7 @@ class RunOperation:
                 list(vertex.hosts),
                 vertex.shm_size,
                 list(vertex.ulimits),
+                vertex.hostname,
             )
             left_out = {mount.target.lstrip("/").encode() for mount in mounts}
             left_out |= {part for path in list(left_out) for part in _parents(path)}

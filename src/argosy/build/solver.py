@@ -228,13 +228,13 @@ class Solver:
         }
 
         def execute() -> str:
-            return make_directory(vertex, self._tools, base)
+            return make_directory(vertex, self._tools, base, step)
 
         return self._cached_or(vertex, parts, base, step, execute)
 
     def _copy(self, vertex: CopyVertex, base: Diff, source: Diff, step: StepProgress) -> Outcome:
         for attempt in range(1, _ATTEMPTS + 1):
-            transfer = Transfer(vertex, self._tools, base, source)
+            transfer = Transfer(vertex, self._tools, base, source, step)
             try:
                 quick = transfer.quick_parts()
                 found = self._cached(quick, base) if quick is not None and not vertex.no_cache else None

@@ -10,6 +10,7 @@ from argosy.build.files import Files
 from argosy.build.lay import Attributes, Layer
 from argosy.build.mode import parse_mode
 from argosy.build.past import pack_listing
+from argosy.build.progress import StepProgress
 from argosy.build.remote import Fetched, fetch
 from argosy.build.select import Selection, select
 from argosy.build.tools import Tools
@@ -27,7 +28,10 @@ _HEAD = 512
 class Transfer:
     """One COPY or ADD of a build. `base` and `source` are the layers of what it stands on and takes from."""
 
-    def __init__(self, vertex: CopyVertex, tools: Tools, base: Diff, source: Diff) -> None:
+    def __init__(
+        self, vertex: CopyVertex, tools: Tools, base: Diff, source: Diff, step: StepProgress
+    ) -> None:
+        self._step = step
         self._vertex = vertex
         self._tools = tools
         self._base = base
@@ -75,7 +79,8 @@ class Transfer:
                 view = stack.enter_context(tools.assembler.view(self._base, tools.lease))
                 base = Files(view.descriptor, tools.digests)
             attributes = Attributes(
-                _owner(vertex.chown, base) if vertex.chown else None, parse_mode(vertex.chmod)
+                _owner(vertex.chown, base, self._step, self._base) if vertex.chown else None,
+                parse_mode(vertex.chmod),
             )
             files = stack.enter_context(self._files()) if vertex.sources else None
             selection = self._selection(files) if files is not None else None
@@ -170,14 +175,15 @@ def is_archive(source: _Reader) -> bool:
     return len(head) == _HEAD and is_header(head)
 
 
-def make_directory(vertex: WorkdirVertex, tools: Tools, base: Diff) -> str:
+def make_directory(vertex: WorkdirVertex, tools: Tools, base: Diff, step: StepProgress) -> str:
     """WORKDIR's layer; an empty one if the directory is there."""
     with tools.assembler.view(base, tools.lease) as view:
         files = Files(view.descriptor, tools.digests)
 
         def write(put: Callable[[bytes], object]) -> None:
             layer = Layer(files, put, tools.now, tools.latest)
-            layer.directory(vertex.path, _owner(vertex.user, files) if vertex.user else (0, 0))
+            owner = _owner(vertex.user, files, step, base) if vertex.user else (0, 0)
+            layer.directory(vertex.path, owner)
             layer.finish()
 
         return tools.assembler.layer(write, tools.lease)
@@ -189,16 +195,30 @@ def _file_target(layer: Layer, destination: str, name: str, *, several: bool) ->
     return destination
 
 
-def _owner(text: str, base: Files | None) -> tuple[int, int]:
-    """What --chown or USER says, by the passwd and group files of the base. Raises DockerfileError."""
-    passwd, group = _lines(base, "etc/passwd"), _lines(base, "etc/group")
+def _owner(text: str, files: Files | None, step: StepProgress, base: Diff) -> tuple[int, int]:
+    """What --chown or USER says, by the passwd and group files of the base.
+
+    Whom a base does not know is root to Docker; that is told. Raises DockerfileError if there is no base.
+    """
+    passwd, group = _lines(files, "etc/passwd"), _lines(files, "etc/group")
+    user, _, given = text.partition(":")
     try:
         identity = users.resolve(text, passwd, group, [])
     except users.UserError as error:
-        raise DockerfileError(f"invalid user {text}: {error}") from None
-    user, _, given = text.partition(":")
+        if not base:
+            raise DockerfileError(f"invalid user {text}: {error}") from None
+        step.say(2, f"WARNING: {error}: root takes its place\n".encode())
+        found = _user(user, passwd)
+        return found, int(given) if given.isdigit() else found
     # Docker: a number alone is the group's, too.
     return identity.uid, identity.uid if user.isdigit() and not given else identity.gid
+
+
+def _user(name: str, passwd: list[list[str]]) -> int:
+    try:
+        return users.resolve(name, passwd, [], []).uid
+    except users.UserError:
+        return 0
 
 
 def _lines(files: Files | None, path: str) -> list[list[str]]:

@@ -108,6 +108,7 @@ class RunVertex(Vertex):
     shm_size: int = 0
     ulimits: tuple[str, ...] = ()
     platform: str = ""
+    hostname: str = ""
 
     def inputs(self) -> Sequence[Vertex]:
         found = (each.origin.vertex for each in self.attachments if each.origin is not None)

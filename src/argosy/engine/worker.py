@@ -26,6 +26,8 @@ from argosy.wire.stdstream import HEADER
 
 Output = Callable[[int, bytes], object]
 _HOSTNAME = "buildkitsandbox"
+# What sethostname(2) takes.
+_LONGEST_HOSTNAME = 64
 _SIGKILL = 9
 _CHUNK = 1 << 16
 
@@ -122,6 +124,8 @@ class BuildWorker:
         )
         wanted = [self._mount(mount) for mount in step.mounts]
         places = {mount["destination"] for mount in wanted}
+        # BuildKit's steps have no such file, and programs look for it.
+        config["argosy"]["marks"] = {"files": [], "links": stubs.MARKS["links"]}
         kept = [mount for mount in config["mounts"] if mount["destination"] not in places]
         config["mounts"] = kept + sorted(wanted, key=lambda mount: mount["destination"].count("/"))
         return config
@@ -157,8 +161,12 @@ def _container(step: BuildStep) -> Container:
         raise InvalidParameter(
             f"network mode {step.network!r} not supported by a build", hint="It is default, none or host."
         )
+    if len(step.hostname) > _LONGEST_HOSTNAME:
+        raise InvalidParameter(
+            f"invalid host name {step.hostname}: it is longer than {_LONGEST_HOSTNAME} letters"
+        )
     config = ContainerConfig()
-    config.hostname = _HOSTNAME
+    config.hostname = step.hostname or _HOSTNAME
     config.env = list(step.environment)
     config.user = step.user
     config.working_dir = step.workdir

@@ -33,3 +33,4 @@ class BuildStep(msgspec.Struct, frozen=True):
     shm_size: int = 0
     # name=soft:hard
     ulimits: list[str] = []
+    hostname: str = ""

@@ -89,6 +89,7 @@ def wanted(given: Mapping[str, str]) -> Wanted:
         hosts=[_host(text) for text in _list(given.get("add-hosts", ""))],
         shm_size=_number(given, "shm-size"),
         ulimits=_list(given.get("ulimit", "")),
+        hostname=given.get("hostname", ""),
         contexts=[name for name, place in contexts.items() if not place.startswith(_IMAGES)],
     )
     main = given.get("context", "")
@@ -114,11 +115,6 @@ def _refuse(given: Mapping[str, str]) -> None:
         raise NotImplementedYet(
             "the steps of a build cannot be put into a control group of their own",
             hint="Leave --cgroup-parent away: they run in the engine's.",
-        )
-    if given.get("hostname") or given.get("build-arg:BUILDKIT_SANDBOX_HOSTNAME"):
-        raise NotImplementedYet(
-            "the host name of a build's steps cannot be chosen",
-            hint="Leave BUILDKIT_SANDBOX_HOSTNAME away.",
         )
     if given.get("contextsubdir"):
         raise NotImplementedYet(

@@ -183,12 +183,12 @@ def _is_from(origin: Origin, name: str) -> bool:
     return origin.vertex is None and origin.context == name
 
 
-def remote(url: str, session: Session, intake: Intake) -> Context:
+def remote(url: str, session: Session, intake: Intake, *, keep_git: bool = False) -> Context:
     """A git repository, a tar, or what the client has on its standard input."""
     parts = urlsplit(url)
     if parts.hostname == _UPLOAD_HOST:
         return intake.tar(Stream(session.pull(parts.netloc, parts.path)))
-    return intake.remote(url)
+    return intake.remote(url, keep_git=keep_git)
 
 
 def layout(place: str, session: Session) -> Layout:

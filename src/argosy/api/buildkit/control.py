@@ -115,7 +115,7 @@ class Control:
             job.warn(f"{name} is not known to this engine's exporters and has no effect")
         export.check(len(build.builds))
         for each in build.builds:
-            each.request.inline_cache = _wants_inline_cache(request.cache)
+            each.request.inline_cache |= _wants_inline_cache(request.cache)
         job.run(build, export.deliver)
         return export.response
 

@@ -21,6 +21,7 @@ from argosy.api.buildkit.session import Agents, Session
 from argosy.api.buildkit.status import Board, Translation
 from argosy.api.buildkit.trees import Trees
 from argosy.build import ignore
+from argosy.build.arguments import INLINE_CACHE, KEEP_GIT, is_on
 from argosy.build.builder import Build, Builder, Request, Result
 from argosy.build.contexts import Context
 from argosy.build.dockerfile import parse
@@ -257,6 +258,7 @@ class Job:
             place=f"{session.shared_key}\0{asked.filename}\0{asked.options.target}",
             layouts=layouts,
             attest=asked.attest,
+            inline_cache=is_on(asked.options.build_args, INLINE_CACHE),
             arguments=self.attributes,
             store=self.store,
             keep=self.keep and not asked.platforms,
@@ -274,7 +276,12 @@ class Job:
         excluded: ignore.Ignore | None = None
         if asked.main:
             with self.progress.begin(f"[internal] load remote build context {without_password(asked.main)}"):
-                main = found[""] = contexts.remote(asked.main, session, self._builder.intake)
+                main = found[""] = contexts.remote(
+                    asked.main,
+                    session,
+                    self._builder.intake,
+                    keep_git=is_on(asked.options.build_args, KEEP_GIT),
+                )
             if not asked.dockerfile_is_local:
                 main.ignore = read_ignore(main, name)
         step = self.progress.begin(f"[internal] load build definition from {name}")

@@ -64,7 +64,6 @@ def test_the_dockerfile_is_with_a_remote_context_unless_it_is_said_otherwise() -
         {"attest:provenance": "mode=most"},
         {"attest:sbom": "generator=image"},
         {"cgroup-parent": "/x"},
-        {"hostname": "x"},
         {"force-network-mode": "bridge"},
         {"shm-size": "much"},
         {"add-hosts": "nothing"},
