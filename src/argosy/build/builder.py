@@ -18,8 +18,7 @@ import msgspec
 
 from argosy.build import lint
 from argosy.build.attest.asked import Asked
-from argosy.build.attest.provenance import Material
-from argosy.build.attest.purl import image_purl, purl
+from argosy.build.bases import Bases
 from argosy.build.cache import BuildCache, Record
 from argosy.build.cache_mounts import CacheMounts
 from argosy.build.complain import DockerfileError, excerpt
@@ -28,7 +27,7 @@ from argosy.build.contexts import Context
 from argosy.build.dockerfile import Dockerfile, parse
 from argosy.build.explain import Explanation, explain
 from argosy.build.files import FileDigests
-from argosy.build.graph import Base, Graph, Options
+from argosy.build.graph import Graph, Options
 from argosy.build.intake import Intake
 from argosy.build.layout import Layout
 from argosy.build.past import KEPT, Past, Recorder, details, unpack_listing
@@ -42,16 +41,14 @@ from argosy.build.usage import Limits, Usage
 from argosy.build.vertex import RunVertex
 from argosy.build.worker import Worker
 from argosy.database import Database
-from argosy.errors import ArgosyError, InvalidParameter, NotFound
+from argosy.errors import ArgosyError, InvalidParameter
 from argosy.ids import new_id
 from argosy.image import Credentials, ImageRecord, Images, Reference, parse_reference
-from argosy.image.platforms import mismatch, parse_platform
-from argosy.image.reference import as_image_id
+from argosy.image.platforms import parse_platform
 from argosy.image.rootview import RootView
 from argosy.spec import oci_image
 from argosy.units import rfc3339
 
-_IMAGE = "docker-image://"
 _MEMORY = "/dev/shm"
 # What the cache may take: a tenth of the disk, and on a small one this.
 _SHARE_OF_DISK = 10
@@ -195,9 +192,7 @@ class Build:
         self.past = Past(new_id(), request.place, request.name, time.time_ns(), tags=list(request.tags))
         self.solver: Solver | None = None
         self.graph: Graph | None = None
-        # What was taken from elsewhere, by the image's ID.
-        self.materials: dict[str, Material] = {}
-        self._borrowed: list[ImageRecord] = []
+        self.bases: Bases | None = None
 
     def cancel(self) -> None:
         self._cancelled.set()
@@ -274,7 +269,8 @@ class Build:
                 )
                 tools.check()
                 self._import()
-                self.graph = graph = Graph(dockerfile, options, self._resolve)
+                self.bases = bases = Bases(self._images, request, self.progress, lease)
+                self.graph = graph = Graph(dockerfile, options, bases.resolve)
                 warnings = self._warnings(dockerfile, options)
                 self.solver = solver = Solver(tools, self._in_flight, self.progress)
                 try:
@@ -368,9 +364,8 @@ class Build:
     def _close(self) -> None:
         for context in self.request.contexts.values():
             context.close()
-        for image in self._borrowed:
-            self._images.remove_nameless(image)
-        self._borrowed.clear()
+        if self.bases is not None:
+            self.bases.close()
 
     def source(self) -> str:
         return self.request.dockerfile.decode("utf-8", "replace")
@@ -440,47 +435,6 @@ class Build:
         with self.progress.begin(f"exporting to image{f' {shown}' if shown else ''}"):
             return self._images.assembler.register(document, self._tools.lease, references)
 
-    def _resolve(self, reference: str, platform: str) -> Base:
-        """An image that is here, unless it is for another platform or a newer one is wanted; else pulled."""
-        if reference in self.request.layouts:
-            return self._laid_out(reference, platform)
-        named = self.request.images.get(reference, "")
-        text = named.removeprefix(_IMAGE) if named else reference
-        wanted = parse_platform(platform)
-        try:
-            record = self._images.resolve(text)
-            here = not mismatch(text, record.document, wanted)
-        except NotFound:
-            here = False
-        if not here or self.request.pull:
-            record = self._pulled(text, platform)
-        if not as_image_id(text):
-            self.materials[record.id] = _material(text, record, platform)
-        return Base(record.id, record.document, _shown(text))
-
-    def _laid_out(self, name: str, platform: str) -> Base:
-        """An image of a layout, here for the length of the build."""
-        layout = self.request.layouts[name]
-        assert self._tools is not None
-        with self.progress.begin(f"[context {name}] load {layout.digest}"):
-            record, is_new = layout.load(self._images, platform)
-        self._tools.lease.keep(record.id, *record.diff_ids)
-        if is_new:
-            self._borrowed.append(record)
-        url = purl("oci", name, layout.digest, platform=platform)
-        self.materials[record.id] = Material(url, layout.digest, f"{name}@{layout.digest}")
-        return Base(record.id, record.document, name)
-
-    def _pulled(self, text: str, platform: str) -> ImageRecord:
-        reference = parse_reference(text).with_default_tag()
-        with self.progress.begin(f"[internal] load metadata for {reference}") as step:
-            return self._images.pull(
-                text,
-                platform=platform,
-                credentials=self.request.credentials_for(reference.domain),
-                progress=step.count_transfer,
-            )
-
 
 def _scratch(root: str) -> str:
     """In memory. What an engine of the same root that was killed has left in it is removed."""
@@ -490,19 +444,6 @@ def _scratch(root: str) -> str:
     # Another's directory of that name would be in others' hands.
     os.mkdir(path, 0o700)
     return path
-
-
-def _shown(text: str) -> str:
-    return text if as_image_id(text) else str(parse_reference(text).with_default_tag())
-
-
-def _material(text: str, record: ImageRecord, platform: str) -> Material:
-    """By the digest that it has at its registry, or the image's ID if it is none of a registry's."""
-    reference = parse_reference(text).with_default_tag()
-    known = (parse_reference(each) for each in record.digests)
-    digest = next((each.digest for each in known if each.name == reference.name), record.id)
-    digest = reference.digest or digest
-    return Material(image_purl(reference, platform), digest, str(reference.with_digest(digest)))
 
 
 def _target(tag: str) -> Reference:

@@ -96,8 +96,8 @@ def _mounts(build: Build, kind: str) -> Iterator[Attachment]:
 
 
 def _materials(build: Build) -> list[Material]:
-    assert build.graph is not None and build.solver is not None
-    found = dict.fromkeys(build.materials.values())
+    assert build.graph is not None and build.solver is not None and build.bases is not None
+    found = dict.fromkeys(build.bases.materials.values())
     for context in build.request.contexts.values():
         if context.url:
             found[Material(without_password(context.url), context.digest)] = None
@@ -113,7 +113,7 @@ def _materials(build: Build) -> list[Material]:
 
 
 def _definition(build: Build) -> Definition:
-    assert build.graph is not None and build.solver is not None
+    assert build.graph is not None and build.solver is not None and build.bases is not None
     outputs: dict[int, list[dict[str, object]]] = {}
     for vertex in build.graph.vertices:
         outcome = build.solver.outcome(vertex)
@@ -122,5 +122,5 @@ def _definition(build: Build) -> Definition:
                 {"mediaType": OCI_LAYER, "digest": each, "size": build.layer_size(each)}
                 for each in outcome.diff_ids
             ]
-    names = {image: each.reference for image, each in build.materials.items()}
+    names = {image: each.reference for image, each in build.bases.materials.items()}
     return Definition(build.graph.vertices, names, outputs)
