@@ -66,6 +66,16 @@ def test_stages_of_the_machines_own_platform_make_files_for_others(
         assert (tmp_path / f"tree/linux_{architecture}/a").read_text() == f"{architecture}\n"
 
 
+def test_one_platform_goes_as_several_do_on_request(
+    module_engine: LocalEngine, context: Path, tmp_path: Path
+) -> None:
+    words = ("--build-arg", "BUILDKIT_MULTI_PLATFORM=1", "--platform", "linux/arm64", str(context))
+    module_engine.ok("build", "-o", f"{tmp_path}/tree", *words)
+    assert (tmp_path / "tree/linux_arm64/a").read_text() == "arm64\n"
+    module_engine.ok("build", "-o", f"type=oci,dest={tmp_path}/o.tar", *words)
+    assert list(images(tmp_path / "o.tar")) == ["linux/arm64"]
+
+
 def test_a_registry_gets_an_index(module_engine: LocalEngine, context: Path, tmp_path: Path) -> None:
     with registry_server(tmp_path) as address:
         name = f"{address}/both:1"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
+from argosy.build.arguments import MULTI_PLATFORM, is_on
 from argosy.build.attest.deliver import Attested
 from argosy.build.progress import Warned
 from argosy.build.several import Made
@@ -57,7 +58,12 @@ class Release:
 
     @property
     def is_bundle(self) -> bool:
-        return self.is_several or bool(self._made[0].build.request.attest)
+        return self._is_split or bool(self._made[0].build.request.attest)
+
+    @property
+    def _is_split(self) -> bool:
+        """What goes out has the form of several platforms' outputs, also if it is one."""
+        return self.is_several or is_on(self._made[0].build.request.options.build_args, MULTI_PLATFORM)
 
     @property
     def image(self) -> ImageRecord:
@@ -93,7 +99,7 @@ class Release:
         with ExitStack() as stack:
             found = []
             for made, attested in zip(self._made, self._attested, strict=True):
-                prefix = made.platform.replace("/", "_") if self.is_several else ""
+                prefix = made.platform.replace("/", "_") if self._is_split else ""
                 root = stack.enter_context(made.build.view(made.outcome)).descriptor
                 found.append(OutputTree(prefix, root, attested.files(root)))
             yield found

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from argosy.build.arguments import MULTI_PLATFORM
 from argosy.build.attest.asked import Asked, asked
 from argosy.build.graph import Options
 from argosy.errors import InvalidParameter, NotImplementedYet
@@ -77,8 +78,11 @@ def wanted(given: Mapping[str, str]) -> Wanted:
     _refuse(given)
     platforms = _platforms(given.get("platform", ""))
     contexts = _contexts(given, platforms)
+    build_args = _prefixed(given, _ARGUMENT)
+    if given.get("multi-platform"):
+        build_args[MULTI_PLATFORM] = given["multi-platform"]
     options = Options(
-        build_args=_prefixed(given, _ARGUMENT),
+        build_args=build_args,
         labels=_prefixed(given, _LABEL),
         target=given.get("target", ""),
         platform=platforms[0],
