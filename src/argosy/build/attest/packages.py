@@ -1,15 +1,18 @@
-"""What package managers have installed in a root: dpkg, apk, pip, npm. Their files may be anybody's work."""
+"""What package managers have installed in a root: dpkg, apk, rpm, pip, npm. Their files may be anybody's."""
 
 import io
 import posixpath
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain, islice
 
 import msgspec
 
 from argosy.build.attest.purl import purl
+from argosy.build.attest.rpm import RpmPackage, installed
 from argosy.build.attest.tree import Tree
+from argosy.errors import InvalidParameter
 
 _HEAD = 256 << 10
 _LARGEST_MANIFEST = 1 << 20
@@ -18,7 +21,9 @@ _MOST = 100_000
 _DPKG, _DPKG_PARTS = "var/lib/dpkg/status", "var/lib/dpkg/status.d"
 _APK = ("lib/apk/db/installed", "usr/lib/apk/db/installed")
 _RPM = ("var/lib/rpm", "usr/lib/sysimage/rpm")
-_RPM_FILES = ("rpmdb.sqlite", "Packages", "Packages.db")
+_RPM_SQLITE = "rpmdb.sqlite"
+_RPM_OLDER = ("Packages", "Packages.db")
+_LARGEST_DATABASE = 256 << 20
 _PYTHON = re.compile(r"(?:\.dist-info/METADATA|\.egg-info/PKG-INFO|\.egg-info)\Z")
 _NODE = re.compile(r"(?:\A|/)node_modules/(?:@[^/]+/)?[^/]+/package\.json\Z")
 
@@ -44,18 +49,24 @@ def packages(tree: Tree) -> list[Package]:
     """In order, each once."""
     found: set[Package] = set()
     distribution = _distribution(tree)
-    for each in (_dpkg(tree, distribution), _apk(tree, distribution), _by_file(tree)):
-        for package in each:
-            if len(found) == _MOST:
-                break
-            found.add(package)
+    managed = (read(tree, distribution) for read in (_dpkg, _apk, _rpm))
+    for package in chain(*managed, _by_file(tree)):
+        if len(found) == _MOST:
+            break
+        found.add(package)
     return sorted(found)
 
 
 def unread(tree: Tree) -> str:
     """The database of a package manager that is not understood, or ""."""
-    paths = (f"{directory}/{name}" for directory in _RPM for name in _RPM_FILES)
-    return next((path for path in paths if tree.has(path)), "")
+    for directory in _RPM:
+        path = f"{directory}/{_RPM_SQLITE}"
+        if tree.has(path):
+            return "" if _rpm_database(tree, path) is not None else path
+        for name in _RPM_OLDER:
+            if tree.has(f"{directory}/{name}"):
+                return f"{directory}/{name}"
+    return ""
 
 
 def _distribution(tree: Tree) -> dict[str, str]:
@@ -94,6 +105,29 @@ def _apk(tree: Tree, distribution: dict[str, str]) -> Iterator[Package]:
                     arch=stanza.get("A", ""), distro=_release(distribution),
                 )  # fmt: skip
                 yield Package(url, name, version, path, stanza.get("L", ""))
+
+
+def _rpm(tree: Tree, distribution: dict[str, str]) -> Iterator[Package]:
+    namespace = distribution.get("ID", "redhat")
+    for directory in _RPM:
+        path = f"{directory}/{_RPM_SQLITE}"
+        for each in _rpm_database(tree, path) or ():
+            url = purl(
+                "rpm", each.name, each.version, namespace=namespace,
+                arch=each.architecture, epoch=each.epoch, distro=_release(distribution),
+            )  # fmt: skip
+            yield Package(url, each.name, each.version, path, each.licence)
+
+
+def _rpm_database(tree: Tree, path: str) -> list[RpmPackage] | None:
+    """None if it cannot be read."""
+    data = tree.read(path, _LARGEST_DATABASE + 1)
+    if data is None or len(data) > _LARGEST_DATABASE:
+        return None
+    try:
+        return list(islice(installed(data), _MOST))
+    except InvalidParameter:
+        return None
 
 
 def _release(distribution: dict[str, str]) -> str:

@@ -1,6 +1,9 @@
+import contextlib
 import json
 import os
-from collections.abc import Iterator
+import sqlite3
+import struct
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -85,7 +88,57 @@ def test_databases_that_are_none_do_no_harm(tmp_path: Path, tree: Tree) -> None:
     assert len(package.name) <= 512
 
 
-def test_an_rpm_database_is_said_to_be_unread(tmp_path: Path, tree: Tree) -> None:
+def header(**fields: str | int) -> bytes:
+    """As RPM stores a package."""
+    tags = {"name": 1000, "version": 1001, "release": 1002, "epoch": 1003, "license": 1014, "arch": 1022}
+    entries, data = b"", b""
+    for name, value in fields.items():
+        data += bytes(-len(data) % 4)
+        kind = 4 if isinstance(value, int) else 6
+        entries += struct.pack(">IIiI", tags[name], kind, len(data), 1)
+        data += struct.pack(">I", value) if isinstance(value, int) else value.encode() + b"\0"
+    return struct.pack(">II", len(fields), len(data)) + entries + data
+
+
+def rpm_database(path: Path, *statements: str, blobs: Sequence[bytes] = ()) -> bytes:
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        for statement in statements:
+            connection.execute(statement)
+        for blob in blobs:
+            connection.execute("INSERT INTO Packages (blob) VALUES (?)", (blob,))
+    return path.read_bytes()
+
+
+_RPM_TABLE = "CREATE TABLE Packages (hnum INTEGER PRIMARY KEY AUTOINCREMENT, blob BLOB NOT NULL)"
+
+
+def test_rpm_lists_what_is_installed(tmp_path: Path, tree: Tree) -> None:
+    put(tmp_path, "etc/os-release", "ID=fedora\nVERSION_ID=40\n")
+    whole = header(name="curl", version="8.6.0", release="7.fc40", epoch=1, license="curl", arch="x86_64")
+    damaged = (b"", b"\xff" * 64, whole[:30], header(version="1"))
+    database = rpm_database(tmp_path / "db", _RPM_TABLE, blobs=[*damaged, whole])
+    put(tmp_path, "usr/lib/sysimage/rpm/rpmdb.sqlite", database)
+    (package,) = packages(tree)
+    assert package.purl == "pkg:rpm/fedora/curl@8.6.0-7.fc40?arch=x86_64&distro=fedora-40&epoch=1"
+    assert package.licence == "curl"
     assert unread(tree) == ""
-    put(tmp_path, "var/lib/rpm/rpmdb.sqlite", b"SQLite format 3\0")
+
+
+_FOREVER = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i FROM n)"
+
+
+@pytest.mark.parametrize(
+    "statement", [f"CREATE VIEW Packages AS {_FOREVER} SELECT i AS blob FROM n", "CREATE TABLE Other (x)"]
+)
+def test_a_database_that_is_made_to_harm_is_not_read(tmp_path: Path, tree: Tree, statement: str) -> None:
+    put(tmp_path, "var/lib/rpm/rpmdb.sqlite", rpm_database(tmp_path / "db", statement))
+    assert found(tree) == []
     assert unread(tree) == "var/lib/rpm/rpmdb.sqlite"
+
+
+@pytest.mark.parametrize("name", ["rpmdb.sqlite", "Packages", "Packages.db"])
+def test_a_database_of_another_kind_is_said_to_be_unread(tmp_path: Path, tree: Tree, name: str) -> None:
+    assert unread(tree) == ""
+    put(tmp_path, f"var/lib/rpm/{name}", b"SQLite format 3\0")
+    assert unread(tree) == f"var/lib/rpm/{name}"
