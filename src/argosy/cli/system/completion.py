@@ -53,7 +53,7 @@ complete -F _argosy argosy
 _ZSH = r"""#compdef argosy
 _argosy() {
     local line candidate files=""
-    local -a found
+    local -a found unfinished
     for line in "${(@f)$(argosy __complete "${(@)words[2,CURRENT-1]}" "${words[CURRENT]}" 2> /dev/null)}"; do
         [[ -n "$line" ]] || continue
         if [[ "$line" == ":files" ]]; then
@@ -63,11 +63,15 @@ _argosy() {
         candidate="${line%%$'\t'*}"
         if [[ "$line" == *$'\t'* ]]; then
             found+=("${candidate//:/\\:}:${line#*$'\t'}")
+        elif [[ "$candidate" == *[:=] ]]; then
+            # Something is to follow at once: a path, a value.
+            unfinished+=("${candidate//:/\\:}")
         else
             found+=("${candidate//:/\\:}")
         fi
     done
     (( ${#found} )) && _describe argosy found
+    (( ${#unfinished} )) && _describe argosy unfinished -S ""
     [[ -n "$files" ]] && _files
     return 0
 }
