@@ -110,6 +110,8 @@ SCRIPTS = {
         docker run --name user --network none busybox true; docker tag busybox third
         docker rmi third; docker rm user
         docker image inspect nowhere; echo $?
+        docker tag busybox sha256:abc 2>&1; docker rmi sha256:abc; docker tag busybox A 2>&1; echo $?
+        docker image prune -f --filter dangling=x --filter label=nothing; docker image prune -f --filter foo=x 2>&1
         docker save busybox | tar -t | grep -E '^(manifest.json|index.json|oci-layout|repositories)$' | sort
     """,
     "lists": """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argosy.cli.failure import Failure
-from argosy.cli.reference import parse
+from argosy.cli.reference import parse_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ def named(text: str, options: Options) -> Reference:
     Raises Failure.
     """
     try:
-        reference = parse(text)
+        reference = parse_name(text)
     except ValueError as error:
         raise Failure(str(error)) from None
     if options.on("all-tags"):

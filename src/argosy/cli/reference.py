@@ -5,6 +5,7 @@ from __future__ import annotations
 _HUB = "docker.io"
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-/")
 _TAG = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-")
+_ID_LENGTH = 64
 _LONGEST_TAG = 128
 
 
@@ -45,6 +46,13 @@ class Reference:
         if self.tag or self.digest:
             return self
         return Reference(self.domain, self.path, "latest", "")
+
+
+def parse_name(text: str) -> Reference:
+    """What cannot be an image's ID. Raises ValueError with Docker's text."""
+    if len(text) == _ID_LENGTH and all(sign in "0123456789abcdef" for sign in text):
+        raise ValueError(f"invalid repository name ({text}), cannot specify 64-byte hexadecimal strings")
+    return parse(text)
 
 
 def parse(text: str) -> Reference:

@@ -33,7 +33,7 @@ def select(
 ) -> list[ImageSummary]:
     """Newest first. `every` includes the images that others were built from."""
     _require_known(filters, _LIST_FILTERS)
-    dangling = _boolean(filters, "dangling")
+    dangling = boolean(filters, "dangling")
     after = max((_created(catalog, name) for name in filters.get("since", ())), default=None)
     before = min((_created(catalog, name) for name in filters.get("before", ())), default=None)
     until = _until(filters)
@@ -68,7 +68,7 @@ def select(
 def prunable(catalog: Catalog, filters: Filters) -> list[tuple[ImageRecord, list[str]]]:
     """The images that `docker image prune` tries to delete, and by which names (its ID if by none)."""
     _require_known(filters, _PRUNE_FILTERS)
-    dangling_only = _boolean(filters, "dangling") is not False
+    dangling_only = boolean(filters, "dangling") is not False
     until = _until(filters)
     chosen = []
     for record in catalog.all():
@@ -119,12 +119,13 @@ def _require_known(filters: Filters, known: set[str]) -> None:
             raise InvalidParameter(f"invalid filter '{name}'")
 
 
-def _boolean(filters: Filters, name: str) -> bool | None:
+def boolean(filters: Filters, name: str) -> bool | None:
     values = filters.get(name, ())
     if not values:
         return None
-    meanings = {_BOOLEANS.get(value.lower()) for value in values}
-    if len(meanings) != 1 or None in meanings:
+    # As Docker's: of several only those count that mean something.
+    meanings = {_BOOLEANS[value] for value in values if value in _BOOLEANS}
+    if len(meanings) != 1:
         raise InvalidParameter(f"invalid filter '{name}=[{' '.join(values)}]'")
     return meanings.pop()
 

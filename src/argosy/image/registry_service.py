@@ -9,6 +9,7 @@ from argosy.errors import InvalidParameter, Unauthorized
 from argosy.image.auth import AuthError
 from argosy.image.credentials import Credentials
 from argosy.image.document import decode_document
+from argosy.image.query import boolean
 from argosy.image.reference import DEFAULT_DOMAIN
 from argosy.image.registry import Registries, RegistryError
 from argosy.image.transport import TransportError, release
@@ -19,7 +20,6 @@ _LARGEST_LIMIT = 100
 _DEFAULT_LIMIT = 25
 _FILTERS = {"is-automated", "is-official", "stars"}
 _INTEGER = re.compile("[+-]?[0-9]+")
-_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 
 class Found(msgspec.Struct, kw_only=True):
@@ -126,13 +126,8 @@ def _checked_filters(filters: dict[str, list[str]]) -> "_Wanted":
     for name in filters:
         if name not in _FILTERS:
             raise InvalidParameter(f"invalid filter '{name}'")
-    flags: dict[str, bool] = {}
-    for name in ("is-automated", "is-official"):
-        values = filters.get(name, [])
-        meanings = {_BOOLEANS.get(value) for value in values}
-        if len(meanings) > 1 or None in meanings:
-            raise InvalidParameter(f"invalid filter '{name}=[{' '.join(values)}]'")
-        flags.update((name, bool(meaning)) for meaning in meanings)
+    asked = {name: boolean(filters, name) for name in ("is-automated", "is-official")}
+    flags = {name: meaning for name, meaning in asked.items() if meaning is not None}
     return _Wanted(flags, max(map(_stars, filters.get("stars", [])), default=0))
 
 

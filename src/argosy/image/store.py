@@ -564,6 +564,8 @@ def _target(repository: str, tag: str) -> Reference:
     reference = parse_reference(repository)
     if reference.digest:
         raise InvalidParameter("refusing to create a tag with a digest reference")
+    if reference.familiar_name == "sha256":
+        raise InvalidParameter("refusing to create an ambiguous tag using digest algorithm as name")
     return (reference.with_tag(tag) if tag else reference).with_default_tag()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argosy.cli.failure import Failure
 from argosy.cli.flags import Command
-from argosy.cli.reference import parse
+from argosy.cli.reference import parse_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
 
     source, target = arguments
     try:
-        wanted = parse(target).tagged()
+        wanted = parse_name(target).tagged()
     except ValueError as error:
         raise Failure(f'Error parsing reference: "{target}" is not a valid repository/tag: {error}') from None
     query = {"repo": wanted.repository, "tag": wanted.tag}
