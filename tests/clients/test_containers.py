@@ -70,7 +70,7 @@ def test_run_feeds_stdin_and_ends_at_its_end(client: Client) -> None:
         (("busybox", "no-such-program"), 127, "executable file not found in $PATH"),
         (("busybox", "/no/such/file"), 127, "no such file or directory"),
         (("busybox", "/etc/passwd"), 126, "permission denied"),
-        (("busybox", "/etc"), 126, "directory"),
+        (("busybox", "/etc"), 126, "permission denied"),
         (("-u", "nobdy", "busybox", "true"), 125, "unable to find user nobdy"),
         (("-w", "/etc/passwd", "busybox", "true"), 125, "not a directory"),
         (("-m", "1m", "busybox", "true"), 125, "Minimum memory limit allowed is 6MB"),

@@ -21,6 +21,7 @@ from argosy.image.durability import start_writeback, sync_directory
 from argosy.image.hashing import Hasher
 
 _WRITEBACK = 16 << 20
+_LARGE = 8 << 20
 CHUNK_SIZE = 1 << 20
 
 
@@ -89,13 +90,23 @@ class ContentStore:
         return Ingest(self, os.path.join(self._ingests, os.urandom(12).hex()), self._blobs)
 
     def delete(self, digest: str) -> int:
-        """Idempotent. Returns the bytes set free."""
+        """Idempotent. Returns the bytes set free. The name is gone at once; a large blob's space follows
+        within moments, whatever becomes of this process."""
         path = self.path(digest)
         try:
-            size = os.stat(path).st_size
-            os.unlink(path)
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return 0
+        size = os.fstat(descriptor).st_size
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            size = 0
+        if size < _LARGE:
+            os.close(descriptor)
+        else:
+            # The last one to let go of a file waits for every page of it that is cached to be given back.
+            threading.Thread(target=os.close, args=(descriptor,), name="argosy-unlink").start()
         return size
 
     def walk(self) -> Iterator[str]:

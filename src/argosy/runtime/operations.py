@@ -408,9 +408,7 @@ def find_executable(name: str, search: str) -> str:
         except OSError as error:
             reason = os.strerror(error.errno or 0).lower()
             raise Refused(f'exec: "{name}": stat {name}: {reason}') from None
-        if stat.S_ISDIR(status.st_mode):
-            raise Refused(f'exec: "{name}": permission denied')
-        if not status.st_mode & 0o111:
+        if stat.S_ISDIR(status.st_mode) or not status.st_mode & 0o111:
             raise Refused(f'exec: "{name}": permission denied')
         return name
     denied = False
