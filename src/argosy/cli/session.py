@@ -82,8 +82,6 @@ class Session:
     ) -> None:
         self._stream = stream
         self._rest = rest
-        # TLS knows no flags; there a send may block.
-        self._send_flags = 0 if hasattr(stream, "context") else MSG_DONTWAIT
         self._stdin = stdin
         self._keys = KeyFilter(detach_keys) if tty and stdin and detach_keys else None
         self._out = STDOUT if stdout else os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
@@ -200,7 +198,7 @@ class Session:
 
     def _send(self, data: bytes) -> int:
         try:
-            return self._stream.send(data, self._send_flags)
+            return self._stream.send(data, MSG_DONTWAIT)
         except BlockingIOError:
             return 0
 

@@ -53,7 +53,9 @@ def test_a_volume_without_a_name_is_anonymous_and_has_a_long_one(store: VolumeSt
 
 @pytest.mark.parametrize("name", ["a", "../x", "a/b", "-x", "a b", ".", ".."])
 def test_a_name_that_could_lead_astray_is_refused(store: VolumeStore, root: Path, name: str) -> None:
-    with pytest.raises(InvalidParameter, match="includes invalid characters for a local volume name"):
+    with pytest.raises(
+        InvalidParameter, match="includes invalid characters for a local volume name|volume name is too short"
+    ):
         store.create(name)
     assert os.listdir(root) == []
 

@@ -122,13 +122,11 @@ def _machine() -> str:
 
 
 def _relay(engine: Stream | None, local: socket.socket) -> None:
-    """Both ways in one thread: a TLS connection is no thing for two."""
     assert engine is not None
-    pending = getattr(engine, "pending", lambda: 0)
     try:
         while True:
-            ready, _, _ = select.select([engine, local], [], [], 0 if pending() else None)
-            if pending() or engine in ready:
+            ready, _, _ = select.select([engine, local], [], [])
+            if engine in ready:
                 if not (data := engine.recv(_PIECE)):
                     return
                 local.sendall(data)
