@@ -28,6 +28,8 @@ SCRIPTS = {
         docker start one; docker ps --format '{{.Names}} {{.State}}'
         docker exec one sh -c 'echo inside; exit 9'; echo $?
         docker exec one nothing-there; echo $?
+        docker exec -u nobdy one true; echo $?; docker exec -u 0:nogroups one true; echo $?
+        docker exec -w relative one true >/dev/null 2>&1; echo $?
         docker exec -u nobody -w /tmp -e A=b one sh -c 'id -un; pwd; echo $A'
         docker logs one
         docker rm one; echo $?

@@ -29,6 +29,7 @@ class Execs:
         container = self._engine.containers.find(request.parameters["id"])
         config = await request.json(ExecConfig)
         parameters.detach_keys(config.detach_keys)
+        await self._executions.check_user(container, config.user)
         return document({"Id": self._executions.create(container, config).id}, 201)
 
     async def start(self, request: Request) -> Response | None:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from argosy.engine.container import Container
 from argosy.engine.core import Engine
+from argosy.engine.identities import identity
 from argosy.engine.root_view import in_root
 from argosy.errors import ArgosyError, InvalidParameter, NotFound
 from argosy.image.decompress import open_decompressed
@@ -201,19 +202,8 @@ def _owner(root: int, container: Container) -> tuple[int, int] | None:
     if not user:
         return None
     try:
-        found = users.resolve(user, _lines(root, "/etc/passwd"), _lines(root, "/etc/group"), [])
+        found = identity(root, user)
     except users.UserError as error:
         reason = str(error).rpartition(": ")[2]
         raise InvalidParameter(f'failed to look up user "{user}" in container: {reason}') from None
     return found.uid, found.gid
-
-
-def _lines(root: int, path: str) -> list[list[str]]:
-    try:
-        descriptor = open_in_root(root, path, O_PATH)
-    except OSError:
-        return []
-    try:
-        return users.read_lines(f"/proc/self/fd/{descriptor}")
-    finally:
-        os.close(descriptor)

@@ -12,12 +12,14 @@ import msgspec
 from argosy.engine import oci
 from argosy.engine.container import Container
 from argosy.engine.core import Engine
+from argosy.engine.identities import identity
 from argosy.engine.lifecycle import Status
 from argosy.engine.shim_link import ShimError
 from argosy.engine.start import exit_code_of
 from argosy.engine.stop import cgroup_path
 from argosy.errors import Conflict, InvalidParameter, NotFound
 from argosy.ids import new_id
+from argosy.runtime.users import UserError
 from argosy.spec.docker_container import ExecConfig, ExecInspect, ExecProcess
 from argosy.spec.oci_runtime import Config, Process
 
@@ -65,6 +67,11 @@ class Executions:
         container.execs[execution.id] = execution
         self._engine.container_event(container, f"exec_create: {' '.join(config.cmd)}", execID=execution.id)
         return execution
+
+    async def check_user(self, container: Container, user: str) -> None:
+        """Raises InvalidParameter for one that the container doesn't know."""
+        if user and container.state.pid:
+            await self._engine.in_thread(_look_up, container.state.pid, user)
 
     def _forget_ended(self) -> None:
         """Keep the last that ended, since clients ask for exit codes; a busy container runs thousands."""
@@ -200,3 +207,17 @@ class Executions:
             detach_keys=config.detach_keys,
             pid=execution.pid,
         )
+
+
+def _look_up(pid: int, user: str) -> None:
+    try:
+        root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        # It has just ended; who executes something in it is told so.
+        return
+    try:
+        identity(root, user)
+    except UserError as error:
+        raise InvalidParameter(str(error)) from None
+    finally:
+        os.close(root)

@@ -269,6 +269,8 @@ class EnterDirectory(NamedTuple):
     create: bool
 
     def execute(self, context: Context) -> None:
+        if not self.path.startswith("/"):
+            raise Refused("Cwd must be an absolute path")
         if self.create and not os.path.isdir(self.path):
             try:
                 os.makedirs(self.path, 0o755, exist_ok=True)
