@@ -48,11 +48,12 @@ class Offer:
         return {"session": self.id, "key": hashlib.sha256(os.fsencode(where)).hexdigest()}
 
     def __enter__(self) -> Offer:
-        self._engine, initial = self._context.client.open_session(self.id, [_DIFF_COPY])
+        engine, initial = self._context.client.open_session(self.id, [_DIFF_COPY])
+        self._engine = engine
         ours, theirs = socket.socketpair()
         theirs.sendall(initial)
         self._connection = Connection(ours, self._handle)
-        for work in (self._connection.run, lambda: _relay(self._engine, theirs)):
+        for work in (self._connection.run, lambda: _relay(engine, theirs)):
             threading.Thread(target=work, daemon=True).start()
         return self
 
@@ -121,8 +122,7 @@ def _machine() -> str:
         return socket.gethostname()
 
 
-def _relay(engine: Stream | None, local: socket.socket) -> None:
-    assert engine is not None
+def _relay(engine: Stream, local: socket.socket) -> None:
     try:
         while True:
             ready, _, _ = select.select([engine, local], [], [])

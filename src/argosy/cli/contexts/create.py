@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 from argosy.cli.contexts import store
 from argosy.cli.contexts.endpoint import HELP, endpoint_of, parse
 from argosy.cli.failure import Failure
@@ -32,10 +30,7 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
     store.check_name(name)
     if store.exists(name):
         raise Failure(f'context "{name}" already exists')
-    store.save(_made(context, options, name))
-    print(name)
-    sys.stderr.write(f'Successfully created context "{name}"\n')
-    return 0
+    return store.save_aloud(_made(context, options, name), "created")
 
 
 def _made(context: Context, options: Options, name: str) -> store.Kept:

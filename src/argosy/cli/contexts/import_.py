@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 
 from argosy.cli.contexts import store
 from argosy.cli.contexts.archive import LIMIT, unpacked
@@ -27,10 +26,7 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
     store.check_name(name)
     if store.exists(name):
         raise Failure(f'context "{name}" already exists')
-    store.save(unpacked(name, _read(source)))
-    print(name)
-    sys.stderr.write(f'Successfully imported context "{name}"\n')
-    return 0
+    return store.save_aloud(unpacked(name, _read(source)), "imported")
 
 
 def _read(source: str) -> bytes:

@@ -8,7 +8,7 @@ from argosy.cli.contexts import store
 from argosy.cli.contexts.use import warn_if_overridden
 from argosy.cli.failure import Failure
 from argosy.cli.flags import Command
-from argosy.cli.listing import FORMAT_HELP, show
+from argosy.cli.listing import FORMAT_HELP, natural, show
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,8 +36,6 @@ _DESCRIPTION_WIDTH = 60
 
 
 def run(context: Context, options: Options, arguments: list[str]) -> int:
-    from argosy.cli.listing import natural
-
     current = context.name
     rows = [_row(kept.name, kept.description, kept.endpoint.host) for kept in store.all_contexts()]
     rows.append(_row(store.DEFAULT, store.DEFAULT_DESCRIPTION, context.where.default_host()))

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from argosy.cli import config_file
 from argosy.cli.failure import Failure
@@ -110,6 +111,14 @@ def load(name: str) -> Kept:
     except ValueError as error:
         raise Failure(f'context "{name}": parsing {path}: {error}') from None
     return Kept(name, document, _read_tls(os.path.join(tls_folder(name), ENDPOINT)))
+
+
+def save_aloud(kept: Kept, done: str) -> int:
+    """As `save`, and says as Docker does what was done. The exit code."""
+    save(kept)
+    print(kept.name)
+    sys.stderr.write(f'Successfully {done} context "{kept.name}"\n')
+    return 0
 
 
 def all_contexts() -> list[Kept]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 from argosy.cli.contexts import store
 from argosy.cli.contexts.endpoint import HELP, parse
 from argosy.cli.flags import Command
@@ -33,7 +31,4 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
         kept.description = options.text("description")
     if options.pairs("docker"):
         kept.endpoint = parse(options.pairs("docker"), context)
-    store.save(kept)
-    print(name)
-    sys.stderr.write(f'Successfully updated context "{name}"\n')
-    return 0
+    return store.save_aloud(kept, "updated")
