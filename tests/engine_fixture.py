@@ -26,6 +26,9 @@ class Answer:
         self.stdout = stdout
         self.stderr = stderr
 
+    def __repr__(self) -> str:
+        return f"Answer({self.code}, {self.stdout!r}, {self.stderr!r})"
+
 
 class LocalEngine:
     """`name` is what its bridge, cgroups and firewall table are called; at most twelve characters."""

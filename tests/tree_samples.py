@@ -85,18 +85,24 @@ def random_stack(seed: random.Random, depth: int) -> list[bytes]:
     stack: list[bytes] = []
     for _ in range(depth):
         entries: list[Member] = []
+        files: set[str] = set()
         for _ in range(6):
             path = "/".join(seed.choice("abcdefg") for _ in range(seed.randint(1, 4)))
+            if any(path.startswith(f"{file}/") for file in files):
+                # Nothing is below a file of the same layer.
+                continue
             head, _, name = path.rpartition("/")
             kind = seed.choice(("file", "file", "directory", "whiteout", "opaque"))
             if kind == "whiteout":
                 path = f"{head}/.wh.{name}".lstrip("/")
-            elif kind == "opaque":
+            elif kind == "opaque" and path not in files:
                 path += "/.wh..wh..opq"
             made = tarfile.TarInfo(path)
             made.mode, made.uid, made.mtime = seed.choice((0o755, 0o644, 0o1777)), seed.randint(0, 3), 1000
             if kind == "directory":
                 made.type = tarfile.DIRTYPE
+            elif kind == "file":
+                files.add(path)
             entries.append((made, os.urandom(8) if kind == "file" else b""))
         stack.append(Layer(tar_of(entries)))
     return stack

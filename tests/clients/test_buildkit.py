@@ -489,7 +489,9 @@ def sleeping(docker: Docker, work: Path) -> Iterator[tuple[subprocess.Popen[byte
         stderr=subprocess.STDOUT,
     )
     try:
-        assert _until(lambda: _running(f"^sleep {seconds}"))
+        if not _until(lambda: _running(f"^sleep {seconds}")):
+            build.kill()
+            pytest.fail(f"the step does not run; the build said: {build.communicate()[0]!r}")
         yield build, f"^sleep {seconds}"
     finally:
         build.kill()

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -124,14 +125,85 @@ def _members_with_an_entry(tar: bytes) -> set[bytes]:
         return {os.fsencode(member.name) for member in archive}
 
 
-def test_a_deep_stack_shows_what_unpacking_it_would() -> None:
+@pytest.mark.parametrize("count", [35, 83])
+def test_a_deep_stack_shows_what_unpacking_it_would(count: int) -> None:
     """More layers than are mounted one by one: they are merged."""
     seed = random.Random(7)
     for _ in range(3):
         with scratch() as directory:
-            tars = random_stack(seed, 35)
+            tars = random_stack(seed, count)
             ignored = implied(tars)
-            assert shown(directory, "erofs", tars, ignored) == shown(directory, "overlay", tars, ignored)
+            unpacked = shown(directory, "overlay", tars, ignored)
+            assert unpacked != "refused"
+            assert shown(directory, "erofs", tars, ignored) == unpacked
+
+
+def lower_layers(snapshotter: Snapshotter, name: str) -> int:
+    mounts = snapshotter.prepare("counted", name)
+    snapshotter.remove("counted")
+    lower = next(each for each in mounts[-1].options if each.startswith("lowerdir="))
+    return lower.count(":") + 1
+
+
+def compact(snapshotter: Snapshotter, name: str) -> None:
+    snapshotter.compact(name)
+    for thread in threading.enumerate():
+        if thread.name == "compact":
+            thread.join()
+
+
+def test_a_deep_stack_is_compacted_for_containers() -> None:
+    tars = random_stack(random.Random(8), 127)
+    with scratch() as directory:
+        with opened(directory, "erofs") as (snapshotter, content):
+            name = lay(snapshotter, content, tars)
+            assert name is not None
+            with view(snapshotter, name, directory / "m") as root:
+                tree = describe(root, ignore_times_of=implied(tars))
+            before = snapshotter.allocated(name)
+            assert lower_layers(snapshotter, name) == 1 + 3 + 15
+            compact(snapshotter, name)
+            assert lower_layers(snapshotter, name) == 1 + 3 + 1
+            assert snapshotter.allocated(name) > before
+            with view(snapshotter, name, directory / "m") as root:
+                assert describe(root, ignore_times_of=implied(tars)) == tree
+        with opened(directory, "erofs") as (snapshotter, _):
+            assert lower_layers(snapshotter, name) == 5
+            merged = directory / "erofs" / "snapshots" / "erofs" / f"{name}.merged"
+            assert merged.exists()
+            snapshotter.remove(name)
+            assert not merged.exists()
+            assert lower_layers(snapshotter, "layer125") == 1 + 3 + 14
+
+
+def test_a_compacted_stack_that_is_damaged_is_mounted_layer_by_layer(tmp_path: Path) -> None:
+    tars = random_stack(random.Random(9), 18)
+    with opened(tmp_path, "erofs") as (snapshotter, content):
+        name = lay(snapshotter, content, tars)
+        assert name is not None
+        compact(snapshotter, name)
+        assert lower_layers(snapshotter, name) == 2
+    merged = tmp_path / "erofs" / "snapshots" / "erofs" / f"{name}.merged"
+    with open(merged, "r+b") as file:
+        file.seek(2000)
+        byte = file.read(1)
+        file.seek(2000)
+        file.write(bytes([byte[0] ^ 1]))
+    with opened(tmp_path, "erofs") as (snapshotter, content):
+        with pytest.raises(ArgosyError, match="is damaged"):
+            snapshotter.verify(name)
+        assert lower_layers(snapshotter, name) == 3
+        compact(snapshotter, name)
+        assert lower_layers(snapshotter, name) == 2
+        snapshotter.verify(name)
+
+
+def test_a_stack_of_few_layers_is_left_alone(tmp_path: Path) -> None:
+    with opened(tmp_path, "erofs") as (snapshotter, content):
+        name = lay(snapshotter, content, random_stack(random.Random(10), 15))
+        assert name is not None
+        compact(snapshotter, name)
+        assert lower_layers(snapshotter, name) == 15
 
 
 @pytest.mark.parametrize("form", ["old", "0.0", "0.1", "1.0"])

@@ -220,10 +220,6 @@ def test_a_hundred_and_twenty_seven_layers_are_one_root(store: Store, tmp_path: 
             _lay_127_layers(store, tmp_path)
     else:
         _lay_127_layers(store, tmp_path)
-        mounts = store.snapshotter.mounts("key")
-        lower = next(option for option in mounts[-1].options if option.startswith("lowerdir="))
-        # Seven blocks of sixteen layers, and fifteen layers.
-        assert lower.count(":") + 1 == 22
 
 
 def _lay_127_layers(store: Store, tmp_path: Path) -> None:

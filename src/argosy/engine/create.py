@@ -104,6 +104,8 @@ def _free_name(engine: Engine, identifier: str) -> str:
 def _make_directories(engine: Engine, container: Container) -> None:
     os.mkdir(engine.directory(container), 0o710)
     engine.images.snapshotter.prepare(container.id, container.spec.chain_id or None)
+    if container.spec.chain_id:
+        engine.images.snapshotter.compact(container.spec.chain_id)
     for image in container.spec.images:
         engine.images.snapshotter.view(image.key, image.chain_id or None)
 

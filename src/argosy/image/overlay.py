@@ -108,6 +108,9 @@ class OverlaySnapshotter(StackedSnapshotter[_Meta]):
             del self._staged[key], self._applied[key]
         self._trash.later(self.sync)
 
+    def compact(self, name: str) -> None:
+        """Nothing to do: what is unpacked stays as it is."""
+
     def describe(self, key_or_name: str) -> dict[str, str]:
         with self._lock:
             if key_or_name in self._committed:

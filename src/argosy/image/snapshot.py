@@ -80,6 +80,10 @@ class Snapshotter(Protocol):
         Idempotent in the name: if it is there already, the key is removed and nothing else happens.
         """
 
+    def compact(self, name: str) -> None:
+        """Say that containers are made of a committed snapshot: what makes their mounts quicker may be done
+        in the background."""
+
     def diff(
         self,
         key: str,
