@@ -204,3 +204,28 @@ def test_a_network_is_described_alike(pair: Pair, name: str) -> None:
     # Whose containers are in it at the time is another matter.
     found = pair.differences("network", "inspect", name)
     assert_alike([line for line in found if not line.startswith("Containers.")])
+
+
+def test_what_containers_and_volumes_take_is_told_alike(pair: Pair) -> None:
+    fill = "head -c 50000 /dev/zero > /f; ln /f /g; head -c 5000 /dev/zero > /v/x; ln /v/x /v/y; ln -s x /v/z"
+    pair.ok("volume", "create", "argosy-counted-not")
+    pair.ok("volume", "create", "--opt", "type=tmpfs", "--opt", "device=tmpfs", "argosy-counted-tmpfs")
+    pair.ok(
+        "run", "--network", "none", "--name", "argosy-counted", "-v", "argosy-counted:/v",
+        "argosy-oracle:1", "sh", "-c", fill,
+    )  # fmt: skip
+    try:
+        told = []
+        for text in pair.ok("system", "df", "-v", "--format", "json"):
+            usage = json.loads(text)
+            containers = {item["Names"]: (item["Size"], item["LocalVolumes"]) for item in usage["Containers"]}
+            volumes = {item["Name"]: (item["Size"], item["Links"]) for item in usage["Volumes"]}
+            told.append([{k: v for k, v in kind.items() if "counted" in k} for kind in (containers, volumes)])
+        assert told[0] == told[1]
+        assert told[1][0] == {"argosy-counted": ("50kB", "1")}
+        assert told[1][1] == {"argosy-counted": ("5.001kB", "1"), "argosy-counted-not": ("0B", "0")}
+        for text in pair.ok("volume", "prune", "-af", "--filter", "label!=kept"):
+            assert "argosy-counted-not" in text and "tmpfs" not in text
+    finally:
+        pair.ok("rm", "argosy-counted")
+        pair.ok("volume", "rm", "argosy-counted", "argosy-counted-tmpfs")

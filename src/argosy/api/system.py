@@ -12,7 +12,7 @@ from argosy.api import parameters
 from argosy.api.http import Request, Response, document
 from argosy.api.router import Router
 from argosy.build.builder import Builder
-from argosy.build.usage import Entry, tree_size
+from argosy.build.usage import Entry
 from argosy.engine import report
 from argosy.engine.core import Engine
 from argosy.engine.lifecycle import Status
@@ -21,6 +21,7 @@ from argosy.engine.settings import API_VERSION, MIN_API_VERSION
 from argosy.errors import InvalidParameter
 from argosy.linux import cgroup
 from argosy.units import NANOSECONDS, rfc3339
+from argosy.volume import usage
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _EVENT_FILTERS = set(
@@ -221,6 +222,9 @@ class System:
         engine = self._engine
         volumes = []
         for volume in engine.volumes.all():
+            if volume.options:
+                # What they mount need not be on this disk.
+                continue
             volumes.append(
                 {
                     "CreatedAt": rfc3339(volume.created),
@@ -232,7 +236,7 @@ class System:
                     "Scope": "local",
                     "UsageData": {
                         "RefCount": len(engine.volume_users(volume.name)),
-                        "Size": tree_size(volume.path),
+                        "Size": usage.size(volume.path),
                     },
                 }
             )

@@ -4,12 +4,12 @@ import time
 
 from argosy.api.http import Request, Response, document, no_content
 from argosy.api.router import Router
-from argosy.build.usage import tree_size
 from argosy.engine.core import Engine
 from argosy.engine.listing import boolean, has_labels
 from argosy.engine.mounts import check_driver
 from argosy.errors import Forbidden, InvalidParameter, NotImplementedYet
 from argosy.spec.docker_network import VolumeCreate, VolumeList, VolumeReport
+from argosy.volume import usage
 from argosy.volume.store import Volume
 
 _PRUNE_FILTERS = {"all", "label", "label!"}
@@ -83,13 +83,14 @@ class Volumes:
         deleted = []
         reclaimed = 0
         for volume in self._engine.volumes.all():
-            if self._engine.volume_users(volume.name) or not (every or volume.anonymous):
+            # What options mount from elsewhere is not this host's to prune.
+            if volume.options or self._engine.volume_users(volume.name) or not (every or volume.anonymous):
                 continue
             unwanted = filters.get("label!", [])
             if unwanted and has_labels(volume.labels, unwanted):
                 continue
             if has_labels(volume.labels, filters.get("label", [])):
-                size = await self._engine.in_thread(tree_size, volume.path)
+                size = await self._engine.in_thread(usage.size, volume.path)
                 await self._engine.in_thread(
                     self._engine.volumes.remove, volume.name, self._engine.volume_users
                 )
