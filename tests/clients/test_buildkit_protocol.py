@@ -140,6 +140,15 @@ def test_progress_can_be_read_after_the_end(
     assert all(vertex.started for each in found for vertex in each.vertexes)
 
 
+def test_a_build_without_any_step_has_progress_of_nothing(
+    module_engine: LocalEngine, control: Connection, context: Path
+) -> None:
+    """Docker's client begins with one, and may ask how it goes when it is over."""
+    with _session(module_engine, _files(context)):
+        _solve(control, "stepless", requestid="frontend.subrequests.describe")
+    assert _status(control, "stepless") == []
+
+
 def test_a_session_may_be_inside_a_call(
     module_engine: LocalEngine, control: Connection, context: Path
 ) -> None:

@@ -119,13 +119,14 @@ class Board:
         self._waiting: deque[bytes] = deque()
         self._size = 0
         self._readers = 0
+        self._was_read = False
         self._closed = False
 
     @property
     def is_over(self) -> bool:
-        """The build has ended, and its last event was read."""
+        """The build has ended, and whoever waited for its events has them: there may have been none."""
         with self._changed:
-            return self._closed and not self._waiting
+            return self._closed and self._was_read
 
     def put(self, response: StatusResponse) -> None:
         data = protobuf.encode(response)
@@ -153,6 +154,7 @@ class Board:
 
         with self._changed:
             self._readers += 1
+            self._was_read = True
         call.on_cancel(leave)
         try:
             while True:

@@ -81,6 +81,21 @@ def test_a_board_keeps_what_nobody_has_read_yet() -> None:
         assert len(list(call)) == 1
 
 
+def test_a_board_is_over_when_it_was_read() -> None:
+    board = Board()
+    board.close()
+    assert not board.is_over
+
+    def serve(call: Call) -> None:
+        call.answer()
+        for data in board.read(call):
+            call.send(data)
+
+    with connected(serve) as client:
+        assert list(client.call("/status")) == []
+    assert board.is_over
+
+
 def test_a_board_holds_a_build_back_no_longer_than_somebody_reads() -> None:
     board = Board()
     board.put(StatusResponse(logs=[VertexLog("a", message=b"first")]))
