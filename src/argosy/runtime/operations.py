@@ -3,11 +3,13 @@
 Every operation has `execute(context)` and `describe()`. Those that make the file system are in `mounting`.
 """
 
+import contextlib
 import errno
 import os
 import resource
 import signal
 import stat
+from collections.abc import Iterator
 from ipaddress import ip_address, ip_interface
 from typing import NamedTuple, Protocol
 
@@ -173,33 +175,17 @@ class AddEndpoint(NamedTuple):
         assert context.host_route is not None
         netns = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         try:
-            try:
-                self._add_veth(context.host_route, netns)
-            except FileExistsError:
-                # The kernel is still taking down the namespace of the container's last run.
-                netlink.delete_link(context.host_route, self.host_name)
-                self._add_veth(context.host_route, netns)
+            with contextlib.nullcontext() if self.ipv6 else _new_interfaces_have_no_ipv6():
+                try:
+                    self._add_veth(context.host_route, netns)
+                except FileExistsError:
+                    # The kernel is still taking down the namespace of the container's last run.
+                    netlink.delete_link(context.host_route, self.host_name)
+                    self._add_veth(context.host_route, netns)
         finally:
             os.close(netns)
-        if not self.ipv6:
-            self._disable_ipv6()
         with netlink.Socket() as route:
             route.request_all(list(self.inside), f"configure {self.name}")
-
-    def _disable_ipv6(self) -> None:
-        """As Docker where the network has none. Else every interface that comes up looks for neighbours,
-        and each container of the bridge hears it."""
-        try:
-            descriptor = os.open(
-                f"/proc/sys/net/ipv6/conf/{self.name}/disable_ipv6", os.O_WRONLY | os.O_CLOEXEC
-            )
-        except FileNotFoundError:
-            # The kernel has no IPv6 at all.
-            return
-        try:
-            os.write(descriptor, b"1")
-        finally:
-            os.close(descriptor)
 
     def _add_veth(self, host_route: netlink.Socket, netns: int) -> None:
         host_route.request(*netlink.with_descriptor(self.veth, netns), f"add veth {self.host_name}")
@@ -208,6 +194,28 @@ class AddEndpoint(NamedTuple):
 
     def describe(self) -> str:
         return f"add {self.name}"
+
+
+@contextlib.contextmanager
+def _new_interfaces_have_no_ipv6() -> Iterator[None]:
+    """As Docker where the network has none. Else every interface that comes up looks for neighbours, and each
+    container of the bridge hears it.
+
+    Said of the interface itself, it would wait for the lock of all network configuration, spinning.
+    """
+    try:
+        descriptor = os.open("/proc/sys/net/ipv6/conf/default/disable_ipv6", os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        # The kernel has no IPv6 at all.
+        yield
+        return
+    try:
+        before = os.pread(descriptor, 16, 0)
+        os.pwrite(descriptor, b"1", 0)
+        yield
+        os.pwrite(descriptor, before, 0)
+    finally:
+        os.close(descriptor)
 
 
 class OpenTerminal(NamedTuple):
