@@ -183,6 +183,50 @@ def test_a_container_is_not_started_twice(shim: ShimClient) -> None:
         shim.start("c", "sleep", "60")
 
 
+def _fork_server(shim: ShimClient) -> int:
+    shim_pid = shim.ask("hello")["pid"]
+    children = Path(f"/proc/{shim_pid}/task/{shim_pid}/children").read_text().split()
+    (found,) = [int(pid) for pid in children if Path(f"/proc/{pid}/comm").read_text() == "argosy-fork\n"]
+    return found
+
+
+def test_a_fork_server_that_died_is_started_again(shim: ShimClient) -> None:
+    before = _fork_server(shim)
+    shim.start("before", "sleep", "1000")
+    os.kill(before, signal.SIGKILL)
+    shim.start("after", "sh", "-c", "exit 3")
+    assert shim.exit_of("after")["status"] == 3
+    assert _fork_server(shim) != before
+    shim.signal("before", signal.SIGKILL)
+    assert shim.exit_of("before")["status"] == 128 + signal.SIGKILL
+
+
+def test_a_plan_of_any_size_is_carried_out(shim: ShimClient) -> None:
+    """More than a socket takes at once."""
+    environment = [f"V{number}={'x' * 1000}" for number in range(1000)]
+    process = {"env": [*environment, "PATH=/bin"]}
+    assert text(shim, "sh", "-c", "env | grep -c ^V", process=process) == "1000\n"
+
+
+def test_the_shim_does_not_grow_what_its_children_copy(shim: ShimClient) -> None:
+    """Children are clones of the fork server, which knows nothing of what runs."""
+    fork_server = _fork_server(shim)
+    shim.start("first", "sleep", "1000")
+    before = _private(fork_server)
+    for number in range(20):
+        shim.start(f"next{number}", "sleep", "1000")
+    assert _private(fork_server) - before < 64
+    for name in ("first", *(f"next{number}" for number in range(20))):
+        shim.signal(name, signal.SIGKILL)
+        shim.exit_of(name)
+
+
+def _private(pid: int) -> int:
+    """Anonymous memory in KiB."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("Anonymous:"))
+
+
 def test_a_bundle_that_makes_no_sense_is_answered(shim: ShimClient) -> None:
     (shim.directory / "config.json").write_text("{")
     with pytest.raises(Refused):

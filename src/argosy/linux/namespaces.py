@@ -7,6 +7,7 @@ import signal
 from argosy.linux.libc import SYS_CLONE3, check, libc, syscall
 
 CLONE_PIDFD = 0x00001000
+CLONE_PARENT = 0x00008000
 CLONE_NEWNS = 0x00020000
 CLONE_NEWCGROUP = 0x02000000
 CLONE_NEWUTS = 0x04000000
@@ -44,15 +45,15 @@ class _CloneArgs(ctypes.Structure):
 
 
 def clone(flags: int = 0) -> tuple[int, int]:
-    """Fork with namespaces: (pid, pidfd) in the parent, (0, -1) in the child.
+    """Fork with namespaces: (pid, pidfd) in the caller, (0, -1) in the child.
 
     Only for a process with a single thread: unlike os.fork no after-fork hook runs, none being needed
-    there.
+    there. With CLONE_PARENT the child is the caller's sibling.
     """
     pidfd = ctypes.c_int(-1)
-    arguments = _CloneArgs(
-        flags=flags | CLONE_PIDFD, pidfd=ctypes.addressof(pidfd), exit_signal=int(signal.SIGCHLD)
-    )
+    # A sibling ends as its caller does.
+    exit_signal = 0 if flags & CLONE_PARENT else int(signal.SIGCHLD)
+    arguments = _CloneArgs(flags=flags | CLONE_PIDFD, pidfd=ctypes.addressof(pidfd), exit_signal=exit_signal)
     pid = syscall(SYS_CLONE3, "clone3", ctypes.byref(arguments), ctypes.sizeof(arguments))
     return pid, pidfd.value if pid else -1
 

@@ -1,4 +1,4 @@
-"""The forked child: from the shim's memory to the container's first instruction.
+"""The forked child: from the fork server's memory to the container's first instruction.
 
 Until exec this process holds the host's privileges inside a world that the container will control, so
 it is not dumpable (nothing may ptrace it or read its /proc entries), keeps no descriptor that it does
@@ -14,28 +14,22 @@ import socket
 from typing import Any, NoReturn
 
 from argosy.linux import cgroup, namespaces, process, tty
-from argosy.runtime import plan
+from argosy.runtime import forkserver, plan
 from argosy.runtime.operations import Context, Operation, Refused
 from argosy.spec.oci_runtime import Process
 
 EXEC_NAMESPACES = ("mount", "network", "ipc", "uts", "cgroup")
 
 
-def container_main(
-    steps: list[Operation],
-    specification: Process,
-    seccomp_program: bytes,
-    channel: int,
-    stdio: tuple[int, int, int],
-) -> NoReturn:
+def container_main(parcel: int, _: int, channel: int, stdio: tuple[int, int, int]) -> NoReturn:
     """Become the first process of a container. What can be made ready is so before the fork, where it is
     cheaper: every page that the child so much as counts a reference in has to be copied."""
-    _guarded(channel, lambda: _container(steps, specification, seccomp_program, channel, stdio))
+    _guarded(channel, lambda: _container(parcel, channel, stdio))
 
 
-def exec_main(request: dict[str, Any], pidfd: int, channel: int, stdio: tuple[int, int, int]) -> NoReturn:
+def exec_main(parcel: int, pidfd: int, channel: int, stdio: tuple[int, int, int]) -> NoReturn:
     """Become a further process of the container whose first one is behind `pidfd`."""
-    _guarded(channel, lambda: _exec(request, pidfd, channel, stdio))
+    _guarded(channel, lambda: _exec(parcel, pidfd, channel, stdio))
 
 
 def _guarded(channel: int, body: Any) -> NoReturn:
@@ -59,20 +53,16 @@ def _enter(kept: list[int]) -> None:
     process.join_new_session_keyring()
 
 
-def _container(
-    steps: list[Operation],
-    specification: Process,
-    seccomp_program: bytes,
-    channel: int,
-    stdio: tuple[int, int, int],
-) -> None:
-    _enter([channel, *stdio])
+def _container(parcel: int, channel: int, stdio: tuple[int, int, int]) -> None:
+    _enter([channel, parcel, *stdio])
     os.umask(0)
-    _run(steps, specification, channel, stdio, seccomp_program)
+    steps, specification, seccomp_program = forkserver.unpacked(parcel)
+    _run(plan.read(steps), specification, channel, stdio, seccomp_program)
 
 
-def _exec(request: dict[str, Any], pidfd: int, channel: int, stdio: tuple[int, int, int]) -> None:
-    _enter([channel, pidfd, *stdio])
+def _exec(parcel: int, pidfd: int, channel: int, stdio: tuple[int, int, int]) -> None:
+    _enter([channel, parcel, pidfd, *stdio])
+    request = forkserver.unpacked(parcel)
     with open(request["bundle"], encoding="utf-8") as file:
         document = json.load(file)
     specification: Process = document["process"]

@@ -1,5 +1,7 @@
 """From an OCI config.json to the operations that make it true. Pure: nothing here touches the world."""
 
+from typing import Any
+
 from argosy.linux import mount, namespaces
 from argosy.runtime import mounting
 from argosy.runtime import operations as op
@@ -145,6 +147,26 @@ def _plan_root(config: Config) -> list[op.Operation]:
             steps.append(mounting.LinkDevices(_DEVICE_LINKS))
     steps.append(mounting.PivotRoot(path))
     return steps
+
+
+Written = list[tuple[str, tuple[object, ...]]]
+
+
+def written(steps: list[op.Operation]) -> Written:
+    """As values that any process reads back, see `read`."""
+    return [(type(step).__name__, tuple(step)) for step in steps]  # type: ignore[arg-type]
+
+
+def read(steps: Written) -> list[op.Operation]:
+    return [_OPERATIONS[name](*fields) for name, fields in steps]
+
+
+_OPERATIONS: dict[str, Any] = {
+    name: kind
+    for module in (op, mounting)
+    for name, kind in vars(module).items()
+    if isinstance(kind, type) and hasattr(kind, "execute") and kind is not op.Operation
+}
 
 
 def plan_exec(process: Process) -> list[op.Operation]:

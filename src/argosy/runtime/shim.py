@@ -1,9 +1,9 @@
-"""The shim: a fork server, and the parent of every container.
+"""The shim: the parent of every container.
 
-One small process for all containers, standard library only, a single thread around one epoll. It is
-already warm when a container is wanted: it clones itself, and the copy turns into the container's
-first process (`init`). From then on it holds the stdio, writes the log, relays attached clients,
-reaps by pidfd, and keeps the exit code until the engine says that it is stored.
+One small process for all containers, standard library only, a single thread around one epoll. Beside it
+is its fork server, already warm when a container is wanted: it clones itself, and the copy turns into the
+container's first process (`init`). From then on the shim holds the stdio, writes the log, relays attached
+clients, reaps by pidfd, and keeps the exit code until the engine says that it is stored.
 
 It outlives the engine. While none is connected, everything goes on; the next engine says `hello`,
 learns what runs and what ended, and goes on from there. `protocol` has the words.
@@ -21,11 +21,12 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from argosy import __version__
 from argosy.linux import caps, cgroup, namespaces, process, tty
 from argosy.runtime import init, plan, protocol
+from argosy.runtime.forkserver import ForkServer, Main
 from argosy.runtime.logfile import Writer
 from argosy.runtime.streams import Client, Poller, Stdio
 from argosy.spec.oci_runtime import Config
@@ -76,6 +77,15 @@ class Running:
     @property
     def key(self) -> Key:
         return self.id, self.exec
+
+
+class Birth(NamedTuple):
+    """What a new process is, see `ForkServer.spawn`."""
+
+    main: Main
+    parcel: Any
+    flags: int
+    namespace: int
 
 
 class Connection:
@@ -130,14 +140,14 @@ class Connection:
 
 
 class Shim:
-    def __init__(self, listener: socket.socket) -> None:
+    def __init__(self, listener: socket.socket, fork_server: ForkServer) -> None:
         self.poller = Poller()
+        self._fork_server = fork_server
         self._running: dict[Key, Running] = {}
         self._waiting: dict[Key, list[Client]] = {}
         self._engine: Connection | None = None
         self._last_filter = "", b""
         self._listener = listener
-        self._own_pids = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         self.stopping = False
         listener.setblocking(False)
         self.poller.add(listener.fileno(), select.EPOLLIN, self._accept)
@@ -197,23 +207,20 @@ class Shim:
         with open(os.path.join(request["bundle"], "config.json"), "rb") as file:
             config: Config = json.loads(file.read())
         path = config["linux"].get("cgroupsPath", "")
-        steps = plan.plan_init(config)
         program = self._seccomp_program(config.get("argosy", {}).get("seccomp", ""))
+        parcel = plan.written(plan.plan_init(config)), config["process"], program
         log = request.get("log")
         writer = Writer(log["directory"], log["max_size"], log["max_files"]) if log else None
         try:
             if path:
                 cgroup.group(path).create(config["linux"].get("resources", {}))
-            with self._born_in(plan.pid_namespace(config)):
+            with _opened(plan.pid_namespace(config)) as namespace:
                 running = self._fork(
                     key,
                     request,
                     terminal=bool(config["process"].get("terminal")),
                     log=writer,
-                    flags=plan.clone_flags(config),
-                    child=lambda channel, stdio: init.container_main(
-                        steps, config["process"], program, channel, stdio
-                    ),
+                    birth=Birth(init.container_main, parcel, plan.clone_flags(config), namespace),
                     answer_to=connection,
                 )
         except BaseException:
@@ -232,16 +239,14 @@ class Shim:
             container = self._find((request["id"], ""))
             if container.exit:
                 raise Refusal(f"container {request['id']} is not running", "missing")
-            with self._born_in(container.pidfd):
-                self._fork(
-                    (request["id"], request["exec"]),
-                    request,
-                    terminal=bool(request.get("terminal")),
-                    log=None,
-                    flags=0,
-                    child=lambda channel, stdio: init.exec_main(request, container.pidfd, channel, stdio),
-                    answer_to=connection,
-                )
+            self._fork(
+                (request["id"], request["exec"]),
+                request,
+                terminal=bool(request.get("terminal")),
+                log=None,
+                birth=Birth(init.exec_main, request, 0, container.pidfd),
+                answer_to=connection,
+            )
         except BaseException:
             self._end_waiting((request["id"], request["exec"]))
             raise
@@ -252,23 +257,6 @@ class Shim:
             with open(path, "rb") as file:
                 self._last_filter = path, file.read()
         return self._last_filter[1] if path else b""
-
-    @contextlib.contextmanager
-    def _born_in(self, namespace: str | int) -> Iterator[None]:
-        """A process enters another PID namespace only by birth: that of a path, a pidfd, or "" for ours."""
-        if namespace == "":
-            yield
-            return
-        opened = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC) if isinstance(namespace, str) else -1
-        try:
-            namespaces.setns(opened if isinstance(namespace, str) else namespace, namespaces.CLONE_NEWPID)
-        finally:
-            if opened >= 0:
-                os.close(opened)
-        try:
-            yield
-        finally:
-            namespaces.setns(self._own_pids, namespaces.CLONE_NEWPID)
 
     def attach(self, _: Connection, request: dict[str, Any], descriptors: list[int]) -> dict[str, Any]:
         key: Key = (request["id"], request.get("exec", ""))
@@ -335,8 +323,7 @@ class Shim:
         *,
         terminal: bool,
         log: Writer | None,
-        flags: int,
-        child: Any,
+        birth: "Birth",
         answer_to: Connection,
     ) -> Running:
         stdio = Stdio(
@@ -349,9 +336,9 @@ class Shim:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ends = stdio.make_pipes()
         try:
-            pid, pidfd = namespaces.clone(flags)
-            if pid == 0:
-                child(theirs.fileno(), ends)
+            pid, pidfd = self._fork_server.spawn(
+                birth.main, birth.parcel, birth.flags, theirs.fileno(), ends, birth.namespace
+            )
         except BaseException:
             ours.close()
             stdio.abandon()
@@ -360,7 +347,6 @@ class Shim:
             theirs.close()
             for end in ends:
                 os.close(end)
-        os.set_inheritable(pidfd, False)
         running = Running(key, pid, pidfd, stdio)
         running.complaint = request.get("complaint", "")
         self._running[key] = running
@@ -483,6 +469,17 @@ _HANDLERS: dict[str, Any] = {
 }
 
 
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[int]:
+    """A descriptor of a namespace; -1 for none."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC) if path else -1
+    try:
+        yield descriptor
+    finally:
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
 def _kill_rest(group: cgroup.Group) -> None:
     """Without a PID namespace of its own, a container's other processes outlive its first."""
     for _ in range(10):
@@ -518,7 +515,7 @@ def main() -> None:
     caps.last_cap()
     gc.collect()
     gc.freeze()
-    Shim(listener).run()
+    Shim(listener, ForkServer(init.container_main, init.exec_main)).run()
     os.unlink(path)
 
 

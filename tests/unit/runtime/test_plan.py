@@ -1,5 +1,6 @@
 """The order in which a container's world is made."""
 
+import marshal
 from typing import Any
 
 import pytest
@@ -284,3 +285,27 @@ def test_every_step_can_be_described() -> None:
     steps = [*plan.plan_init(document), *plan.plan_credentials(document["process"])]
     assert all(step.describe() for step in steps)
     assert "unshare network uts" in [step.describe() for step in steps]
+
+
+def test_a_plan_reads_as_it_was_written() -> None:
+    document = config(
+        hostname="sea",
+        mounts=[
+            {"destination": "/proc", "type": "proc", "options": ["nosuid"]},
+            {"destination": "/dev", "type": "tmpfs", "options": ["mode=755"]},
+            {"destination": "/sys/fs/cgroup", "type": "cgroup", "options": ["ro"]},
+            {"destination": "/b", "type": "bind", "source": "/srv", "options": ["rbind"]},
+        ],
+        linux={"cgroupsPath": "/x/y", "maskedPaths": ["/proc/keys"], "readonlyPaths": ["/proc/bus"]},
+        process={"terminal": True, "rlimits": [{"type": "RLIMIT_CORE", "soft": 1, "hard": 2}]},
+        argosy={"endpoints": [ENDPOINT], "marks": {"files": ["/.dockerenv"], "links": {"/etc/mtab": "/x"}}},
+    )
+    steps = plan.plan_init(document)
+    carried = marshal.loads(marshal.dumps(plan.written(steps)))
+    assert plan.read(carried) == steps
+    assert kinds(plan.read(carried)) == kinds(steps)
+
+
+def test_every_operation_can_be_read() -> None:
+    steps = [*plan.plan_init(config()), *plan.plan_credentials(config()["process"])]
+    assert plan.read(plan.written(steps)) == steps
