@@ -499,3 +499,23 @@ def test_nothing_is_left_of_containers_that_are_gone(own_engine: LocalEngine) ->
     own_engine.ok("rm", "-f", "gone")
     own_engine.assert_clean()
     assert own_engine.ok("volume", "ls", "-q") == ""
+
+
+def test_a_start_makes_nothing_on_the_disk(engine: LocalEngine) -> None:
+    """Neither mount points nor what tells programs that they are in a container."""
+    engine.ok("run", "-d", "--name", "clean", "busybox", "sleep", "1000")
+    upper = engine.ok("inspect", "--format", "{{.GraphDriver.Data.UpperDir}}", "clean").strip()
+    assert os.listdir(upper) == []
+    seen = engine.ok("exec", "clean", "sh", "-c", "cat /etc/hostname; readlink /etc/mtab; ls -a / | grep env")
+    assert seen.split() == [engine.ok("inspect", "--format", "{{.Config.Hostname}}", "clean").strip(),
+                            "/proc/mounts", ".dockerenv"]  # fmt: skip
+    engine.ok("rm", "-f", "clean")
+
+
+def test_what_a_container_removes_of_its_mark_is_there_again_at_the_next_start(engine: LocalEngine) -> None:
+    engine.ok(
+        "run", "--name", "marked", "busybox", "sh", "-c", "test -e /.dockerenv && rm /.dockerenv /etc/mtab"
+    )
+    assert engine.ok("start", "-a", "marked") == ""
+    assert engine.ok("diff", "marked") == ""
+    engine.ok("rm", "marked")

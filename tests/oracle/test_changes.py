@@ -94,6 +94,18 @@ def test_the_same_is_exported_running_and_stopped(sides: tuple[Side, Side]) -> N
         side.ok("start", "changed")
 
 
+def test_a_container_that_never_ran_exports_the_same(sides: tuple[Side, Side]) -> None:
+    """To the last mount point."""
+    found = []
+    for side in sides:
+        side.ok("create", "--name", "idle", "busybox")
+        with tarfile.open(fileobj=io.BytesIO(side("export", "idle").stdout)) as members:
+            found.append({member.name: described(member) for member in members})
+        side.ok("rm", "idle")
+    assert found[1] == found[0]
+    assert ".dockerenv" in found[1]
+
+
 def entries(archive: bytes) -> dict[str, tuple[Any, ...]]:
     with tarfile.open(fileobj=io.BytesIO(archive)) as members:
         return {

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from argosy.database import Database
+from argosy.engine import stubs
 from argosy.engine.container import Container
 from argosy.engine.container_store import ContainerStore
 from argosy.engine.events import Events
@@ -41,6 +42,7 @@ class Engine:
             os.makedirs(directory, mode=0o711, exist_ok=True)
         for parent in (settings.containers, settings.bundles):
             spread_subdirectories(parent)
+        stubs.lay(settings.stubs)
         self.settings = settings
         self.database = Database(os.path.join(settings.root, "argosy.db"))
         self.events = Events()

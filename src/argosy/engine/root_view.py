@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from argosy.engine import mounts as mount_requests
+from argosy.engine import stubs
 from argosy.engine.container import Container
 from argosy.engine.core import Engine
 from argosy.engine.stop import cgroup_path
@@ -106,7 +107,7 @@ def _in_live(engine: Engine, container: Container, places: list[str], work: Call
 
 
 def _in_idle(engine: Engine, container: Container, work: Callable[[int], T], *, volumes: bool) -> T:
-    mounts = engine.images.snapshotter.mounts(container.id)
+    mounts = stubs.above(engine.settings.stubs, engine.images.snapshotter.mounts(container.id))
     with _own_namespace(), _mounted(engine.settings.rootfs, mounts) as root:
         if volumes:
             _bind_volumes(engine, container, root)

@@ -48,6 +48,11 @@ class Settings:
         return os.path.join(self.run, "rootfs")
 
     @property
+    def stubs(self) -> str:
+        """The lowest layer of every container."""
+        return os.path.join(self.root, "stubs")
+
+    @property
     def bridge(self) -> str:
         return f"{self.name}0"
 

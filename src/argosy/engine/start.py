@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from argosy.engine import devices, log_options, oci, shared_memory
+from argosy.engine import devices, log_options, oci, shared_memory, stubs
 from argosy.engine.container import Container
 from argosy.engine.core import Engine, log
 from argosy.engine.lifecycle import Event, Status
@@ -17,6 +17,7 @@ from argosy.engine.security import security
 from argosy.engine.shim_link import ShimError
 from argosy.engine.stop import end, give_up
 from argosy.errors import ArgosyError, Conflict, InvalidParameter, NotFound, NotModified
+from argosy.image import Mount
 from argosy.linux.namespaces import namespace_path
 from argosy.runtime import seccomp_policy
 from argosy.spec.oci_runtime import Config, Endpoint, RootfsMount
@@ -133,12 +134,13 @@ def _write_bundle(
     bundle = engine.bundle(container)
     os.makedirs(bundle, mode=0o700, exist_ok=True)
     engine.networks.write_files(container, bundle, _links(engine, container))
-    images = {image.target: _snapshot(engine, image.key) for image in container.spec.images}
+    snapshotter = engine.images.snapshotter
+    images = {image.target: _as_values(snapshotter.mounts(image.key)) for image in container.spec.images}
     config: Config = oci.config(
         container.spec,
         directory=bundle,
         rootfs=engine.settings.rootfs,
-        rootfs_mounts=_snapshot(engine, container.id),
+        rootfs_mounts=_as_values(stubs.above(engine.settings.stubs, snapshotter.mounts(container.id))),
         cgroup_parent=engine.settings.cgroup_parent,
         seccomp=seccomp,
         endpoints=endpoints,
@@ -160,11 +162,8 @@ def _shared_memory(engine: Engine, container: Container) -> str:
     return shared_memory.path_in(engine.bundle(container)) if mode == SHAREABLE else ""
 
 
-def _snapshot(engine: Engine, key: str) -> list[RootfsMount]:
-    return [
-        {"type": mount.type, "source": mount.source, "options": list(mount.options)}
-        for mount in engine.images.snapshotter.mounts(key)
-    ]
+def _as_values(mounts: list[Mount]) -> list[RootfsMount]:
+    return [{"type": each.type, "source": each.source, "options": list(each.options)} for each in mounts]
 
 
 def _request(engine: Engine, container: Container) -> dict[str, Any]:

@@ -310,6 +310,16 @@ def lower_option(path: str) -> str:
     return _escape(path, ":,\\")
 
 
+def with_bottom(mounts: list[Mount], directory: str) -> list[Mount]:
+    """The same root with what is in `directory` where no layer has anything, if there is room for that."""
+    *first, root = mounts
+    lowest = f":{lower_option(directory)}"
+    if root.type != "overlay" or len(",".join(root.options)) + len(lowest) >= _PAGE:
+        return mounts
+    options = tuple(each + lowest if each.startswith("lowerdir=") else each for each in root.options)
+    return [*first, Mount(root.type, root.source, options)]
+
+
 def _fixed_options(userxattr: bool) -> list[str]:
     """What keeps an upper directory readable as a layer, where the kernel's default is otherwise:
     without it, a renamed directory or a changed mode is a reference to the layers below."""
@@ -333,4 +343,7 @@ def _unpacked(data: bytes) -> str:
 
 
 def _escape(path: str, special: str) -> str:
-    return "".join("\\" + character if character in special else character for character in path)
+    """`special` ends with the backslash itself, which must come first."""
+    for character in reversed(special):
+        path = path.replace(character, "\\" + character)
+    return path
