@@ -345,10 +345,10 @@ class Connection(asyncio.Protocol):
         headers = [*self._answer_headers(), *response.headers]
         if response.status != 204 and response.status != 304:
             headers.append(("Content-Length", str(len(response.body))))
-        self._send(h11.Response(status_code=response.status, headers=headers))
+        events: list[Any] = [h11.Response(status_code=response.status, headers=headers)]
         if response.body and request.method != "HEAD":
-            self._send(h11.Data(data=response.body))
-        self._send(h11.EndOfMessage())
+            events.append(h11.Data(data=response.body))
+        self._send(*events, h11.EndOfMessage())
 
     async def _finish(self) -> None:
         """Read what is left of the request, then turn to the next one."""
@@ -381,8 +381,9 @@ class Connection(asyncio.Protocol):
         ends = self._source is not None or self._has_sink
         return [*self._headers, ("Connection", "close")] if ends else self._headers
 
-    def _send(self, event: Any) -> None:
-        data = self._protocol.send(event)
+    def _send(self, *events: Any) -> None:
+        """All at once: each write would be a system call here and wake the client up there."""
+        data = b"".join([self._protocol.send(event) or b"" for event in events])
         if data and not self._closed:
             self._transport.write(data)
 

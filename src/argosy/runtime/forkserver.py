@@ -13,6 +13,7 @@ import marshal
 import os
 import socket
 import struct
+import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -30,10 +31,14 @@ Main = Callable[[int, int, int, tuple[int, int, int]], NoReturn]
 
 
 class ForkServer:
-    """The shim's end. If the server dies, the next birth has a new one."""
+    """The shim's end. If the server dies, the next birth has a new one.
 
-    def __init__(self, *mains: Main) -> None:
+    `prepare` is what it does before it serves. Failing costs time, later, and nothing else.
+    """
+
+    def __init__(self, *mains: Main, prepare: Callable[[], None] = lambda: None) -> None:
         self._mains = mains
+        self._prepare = prepare
         self._pid = 0
         self._socket = self._started()
 
@@ -94,6 +99,12 @@ class ForkServer:
             with contextlib.suppress(BaseException):
                 process.close_all_except([0, 1, 2, theirs.fileno()])
                 process.set_name("argosy-fork")
+                try:
+                    self._prepare()
+                except OSError as error:
+                    print(f"the fork server stays cold: {error}", file=sys.stderr, flush=True)
+                gc.collect()
+                gc.freeze()
                 gc.disable()
                 _serve(theirs, self._mains)
             os._exit(0)

@@ -28,6 +28,7 @@ from argosy.linux import caps, cgroup, namespaces, process, tty
 from argosy.runtime import init, plan, protocol
 from argosy.runtime.forkserver import ForkServer, Main
 from argosy.runtime.logfile import Writer
+from argosy.runtime.rehearsal import rehearse
 from argosy.runtime.streams import Client, Poller, Stdio
 from argosy.spec.oci_runtime import Config
 
@@ -515,7 +516,8 @@ def main() -> None:
     caps.last_cap()
     gc.collect()
     gc.freeze()
-    Shim(listener, ForkServer(init.container_main, init.exec_main)).run()
+    fork_server = ForkServer(init.container_main, init.exec_main, prepare=lambda: rehearse(directory))
+    Shim(listener, fork_server).run()
     os.unlink(path)
 
 
