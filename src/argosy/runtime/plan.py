@@ -68,8 +68,6 @@ def plan_init(config: Config) -> list[op.Operation]:
         layers = tuple(each for each in stack[:-1] if each[1].startswith("/dev/"))
         if layers:
             steps.append(mounting.OpenLayers(layers, place))
-    if linux.get("cgroupsPath"):
-        steps.append(op.JoinCgroup(linux["cgroupsPath"]))
     if process.get("oomScoreAdj"):
         steps.append(op.SetOomScore(process["oomScoreAdj"]))
     if extension.get("endpoints"):
@@ -79,7 +77,7 @@ def plan_init(config: Config) -> list[op.Operation]:
         for entry in linux.get("namespaces", [])
         if entry.get("path") and entry["type"] not in BY_CLONE
     ]
-    steps.append(op.Unshare(sum(namespaces.NAMESPACES[kind][0] for kind in new if kind not in BY_CLONE)))
+    steps.append(op.Unshare(_flags(new - {*BY_CLONE, "cgroup"})))
     if "network" in new:
         endpoints = [
             op.AddEndpoint.of(endpoint, index)
@@ -88,7 +86,12 @@ def plan_init(config: Config) -> list[op.Operation]:
         steps += endpoints or [op.LoopbackUp()]
     if "uts" in new and (config.get("hostname") or config.get("domainname")):
         steps.append(op.SetHostname(config.get("hostname", ""), config.get("domainname", "")))
-    steps += _plan_root(config)
+    group: list[op.Operation] = []
+    if linux.get("cgroupsPath"):
+        group.append(op.JoinCgroup(linux["cgroupsPath"]))
+    if "cgroup" in new:
+        group.append(op.Unshare(_flags({"cgroup"})))
+    steps += _plan_root(config, group)
     steps += [op.SetSysctl(key, value) for key, value in sorted(linux.get("sysctl", {}).items())]
     if config["root"].get("readonly"):
         steps.append(mounting.RemountReadonly("/"))
@@ -116,7 +119,13 @@ def _as_values(mounts: list[RootfsMount]) -> _Mounts:
     return tuple((mount["type"], mount["source"], tuple(mount["options"])) for mount in mounts)
 
 
-def _plan_root(config: Config) -> list[op.Operation]:
+def _flags(kinds: set[str]) -> int:
+    return sum(namespaces.NAMESPACES[kind][0] for kind in kinds)
+
+
+def _plan_root(config: Config, group: list[op.Operation]) -> list[op.Operation]:
+    """`group` is how it joins its cgroup. As late as can be: what a process copies of its parent's memory,
+    and lets go of when it execs, the group need not count."""
     linux = config["linux"]
     path = config["root"]["path"]
     propagation = _PROPAGATION[linux.get("rootfsPropagation", "")]
@@ -134,6 +143,8 @@ def _plan_root(config: Config) -> list[op.Operation]:
             subpath, writable = entry.get("argosySubpath", ""), "rw" in options
             steps.append(mounting.StackMount(_stack(entry), path, target, subpath, writable))
         elif kind == "cgroup":
+            steps += group
+            group = []
             steps.append(mounting.MountCgroups(target, options))
         elif kind == "bind" or "bind" in options or "rbind" in options:
             if target in config.get("argosy", {}).get("copyUp", []):
@@ -145,8 +156,7 @@ def _plan_root(config: Config) -> list[op.Operation]:
         if target == "/dev":
             steps.append(mounting.MakeDevices((*_DEFAULT_DEVICES, *linux.get("devices", []))))
             steps.append(mounting.LinkDevices(_DEVICE_LINKS))
-    steps.append(mounting.PivotRoot(path))
-    return steps
+    return [*steps, *group, mounting.PivotRoot(path)]
 
 
 Written = list[tuple[str, tuple[object, ...]]]

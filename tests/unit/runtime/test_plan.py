@@ -68,9 +68,9 @@ def test_every_namespace_is_made_or_joined_once(new: set[str], lent: set[str]) -
     entries += [{"type": kind, "path": f"/proc/1/ns/{kind}"} for kind in sorted(lent)]
     document = config(linux={"namespaces": entries})
     steps = plan.plan_init(document)
-    made = plan.clone_flags(document) | only(steps, op.Unshare).flags
-    assert made == sum(namespaces.NAMESPACES[kind][0] for kind in new)
-    assert not plan.clone_flags(document) & only(steps, op.Unshare).flags
+    made = [plan.clone_flags(document), *(step.flags for step in steps if isinstance(step, op.Unshare))]
+    # Summed, not joined: none is made twice.
+    assert sum(made) == sum(namespaces.NAMESPACES[kind][0] for kind in new)
     joined = {step.kind for step in steps if isinstance(step, op.JoinNamespace)}
     # A process enters a PID namespace by being born there: who clones it must have joined before.
     assert joined == lent - {"pid"}
@@ -132,9 +132,17 @@ def test_privileges_are_dropped_right_before_the_program_which_comes_last(proces
     )
 
 
-def test_the_group_is_joined_before_its_namespace_is_made() -> None:
-    order = kinds(plan.plan_init(config(linux={"cgroupsPath": "/x/y"})))
-    assert order.index(op.JoinCgroup) < order.index(op.Unshare)
+@pytest.mark.parametrize("mounts", [[], [{"destination": "/sys/fs/cgroup", "type": "cgroup"}]])
+def test_the_group_is_joined_before_its_namespace_is_made_and_that_before_it_is_mounted(
+    mounts: list[dict[str, str]],
+) -> None:
+    steps = plan.plan_init(config(linux={"cgroupsPath": "/x/y"}, mounts=mounts))
+    order = kinds(steps)
+    made = steps.index(op.Unshare(namespaces.CLONE_NEWCGROUP))
+    assert order.index(op.JoinCgroup) < made < order.index(mounting.PivotRoot)
+    assert order.count(op.JoinCgroup) == 1
+    if mounts:
+        assert made < order.index(mounting.MountCgroups)
 
 
 def test_what_the_host_has_is_opened_before_the_host_is_left() -> None:
