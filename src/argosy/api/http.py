@@ -9,6 +9,7 @@ handler that only reads or streams is cancelled; a change that has begun is carr
 import asyncio
 import contextlib
 import errno
+import functools
 import logging
 import select
 import socket
@@ -184,6 +185,12 @@ _FULL = (
 )
 
 
+@functools.lru_cache(maxsize=256)
+def _head(status: int, headers: tuple[tuple[str, str], ...]) -> h11.Response:
+    """Most answers begin like another, and h11 checks every byte of a head."""
+    return h11.Response(status_code=status, headers=list(headers))
+
+
 def _is_full(error: BaseException) -> bool:
     """Whether a full disk is at the bottom of it."""
     if isinstance(error, OSError):
@@ -345,7 +352,7 @@ class Connection(asyncio.Protocol):
         headers = [*self._answer_headers(), *response.headers]
         if response.status != 204 and response.status != 304:
             headers.append(("Content-Length", str(len(response.body))))
-        events: list[Any] = [h11.Response(status_code=response.status, headers=headers)]
+        events: list[Any] = [_head(response.status, tuple(headers))]
         if response.body and request.method != "HEAD":
             events.append(h11.Data(data=response.body))
         self._send(*events, h11.EndOfMessage())

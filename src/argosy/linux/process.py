@@ -16,9 +16,14 @@ PR_CAP_AMBIENT_CLEAR_ALL = 4
 _KEYCTL_JOIN_SESSION_KEYRING = 1
 
 
-def prctl(option: int, *arguments: int) -> int:
-    padded = [ctypes.c_ulong(value) for value in (*arguments, 0, 0, 0, 0)[:4]]
-    return check(libc.prctl(ctypes.c_int(option), *padded), f"prctl({option})")
+# A function of its own: others call prctl with other types.
+_prctl = libc["prctl"]
+_prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
+
+
+def prctl(option: int, first: int = 0, second: int = 0) -> int:
+    result = _prctl(option, first, second, 0, 0)
+    return result if result >= 0 else check(result, f"prctl({option})")
 
 
 def set_name(name: str) -> None:

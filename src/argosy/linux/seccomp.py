@@ -123,6 +123,5 @@ def compile_filter(default_errno: int, rules: tuple[Rule, ...]) -> bytes:
 
 def install(program: bytes) -> None:
     """Filter this process from now on. Needs CAP_SYS_ADMIN or no_new_privs. Raises OSError."""
-    buffer = ctypes.create_string_buffer(program, len(program))
-    sock_fprog = _SockFprog(len(program) // 8, ctypes.addressof(buffer))
+    sock_fprog = _SockFprog(len(program) // 8, ctypes.cast(ctypes.c_char_p(program), ctypes.c_void_p))
     syscall(SYS_SECCOMP, "seccomp", _SET_MODE_FILTER, 0, ctypes.byref(sock_fprog))

@@ -168,7 +168,8 @@ def written(steps: list[op.Operation]) -> Written:
 
 
 def read(steps: Written) -> list[op.Operation]:
-    return [_OPERATIONS[name](*fields) for name, fields in steps]
+    # As NamedTuple itself makes them, without a function for each.
+    return [tuple.__new__(_OPERATIONS[name], fields) for name, fields in steps]
 
 
 _OPERATIONS: dict[str, Any] = {
