@@ -4,6 +4,8 @@ import os
 import signal
 import socket
 import stat
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -199,6 +201,36 @@ def test_a_fork_server_that_died_is_started_again(shim: ShimClient) -> None:
     assert _fork_server(shim) != before
     shim.signal("before", signal.SIGKILL)
     assert shim.exit_of("before")["status"] == 128 + signal.SIGKILL
+
+
+def test_the_fork_server_is_where_the_shim_is_after_its_rehearsal(shim: ShimClient) -> None:
+    shim.start("c", "true")
+    shim.exit_of("c")
+    fork_server = _fork_server(shim)
+    for name in ("mnt", "net", "ipc", "uts", "cgroup", "pid", "pid_for_children"):
+        assert os.readlink(f"/proc/{fork_server}/ns/{name}") == os.readlink(f"/proc/self/ns/{name}")
+    assert os.readlink(f"/proc/{fork_server}/root") == os.readlink(f"/proc/{fork_server}/cwd") == "/"
+    # Its end of the socket, its PID namespace, and the shim's stdio.
+    assert len(os.listdir(f"/proc/{fork_server}/fd")) == 5
+    assert "cold" not in shim.complaints()
+
+
+def test_a_rehearsal_that_fails_comes_back(tmp_path: Path) -> None:
+    before = {name: os.readlink(f"/proc/self/ns/{name}") for name in os.listdir("/proc/self/ns")}
+    script = (
+        "import os, sys\n"
+        "from argosy.runtime.rehearsal import rehearse\n"
+        "try:\n    rehearse(sys.argv[1])\nexcept FileNotFoundError:\n    print('failed')\n"
+        "for name in os.listdir('/proc/self/ns'):\n    print(name, os.readlink(f'/proc/self/ns/{name}'))\n"
+        "print(len(os.listdir('/proc/self/fd')))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "none")], capture_output=True, check=True, text=True
+    )
+    first, *names, descriptors = done.stdout.splitlines()
+    assert first == "failed"
+    assert dict(line.split() for line in names) == before
+    assert int(descriptors) == 4
 
 
 def test_a_plan_of_any_size_is_carried_out(shim: ShimClient) -> None:

@@ -101,7 +101,7 @@ class ForkServer:
                 process.set_name("argosy-fork")
                 try:
                     self._prepare()
-                except OSError as error:
+                except Exception as error:  # noqa: BLE001  it has to serve, warm or cold
                     print(f"the fork server stays cold: {error}", file=sys.stderr, flush=True)
                 gc.collect()
                 gc.freeze()

@@ -5,6 +5,7 @@ caches of attributes, binds the C library's functions. A child forgets all of th
 first that it writes such to. What the fork server has learned, its children know.
 """
 
+import contextlib
 import os
 
 from argosy.linux import namespaces
@@ -38,23 +39,34 @@ _MOUNTS: list[Mount] = [
 
 
 def rehearse(target: str) -> None:
-    """`target` is a directory that a root may be mounted on. Raises OSError, out of those namespaces."""
-    files = [namespaces.namespace_path("self", name) for name in _LEFT]
-    left = [os.open(file, os.O_RDONLY | os.O_CLOEXEC) for file in files]
-    umask = os.umask(0)
-    try:
+    """`target` is a directory that a root may be mounted on. Raises OSError, Refused, where it began."""
+    with contextlib.ExitStack() as opened:
+        paths = ["/", *(namespaces.namespace_path("self", name) for name in _LEFT)]
+        root, *left = [_opened(opened, path) for path in paths]
+        # What cannot be come back from is not left.
+        _return(left, root)
+        opened.callback(os.umask, os.umask(0))
         for _ in range(_ROUNDS):
             try:
                 # The host's side of the network must be none of the host's.
                 namespaces.unshare(namespaces.CLONE_NEWNET)
                 _perform(plan.plan_init(_world(target)))
             finally:
-                for descriptor in left:
-                    namespaces.setns(descriptor)
-    finally:
-        os.umask(umask)
-        for descriptor in left:
-            os.close(descriptor)
+                _return(left, root)
+
+
+def _opened(stack: contextlib.ExitStack, path: str) -> int:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    stack.callback(os.close, descriptor)
+    return descriptor
+
+
+def _return(left: list[int], root: int) -> None:
+    for descriptor in left:
+        namespaces.setns(descriptor)
+    # A mount namespace is entered at its own root, which need not be this process's.
+    os.fchdir(root)
+    os.chroot(".")
 
 
 def _perform(steps: list[Operation]) -> None:
