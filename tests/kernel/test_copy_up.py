@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import descriptors
 from argosy.runtime.copy_up import copy_up
 
 pytestmark = pytest.mark.root
@@ -28,10 +29,10 @@ def volume(tmp_path: Path) -> Path:
 
 def copy(origin: Path, volume: Path) -> None:
     source, target = os.open(origin, os.O_RDONLY), os.open(volume, os.O_RDONLY)
-    before = len(os.listdir("/proc/self/fd"))
+    before = descriptors.opened()
     try:
         copy_up(source, target)
-        assert len(os.listdir("/proc/self/fd")) == before, "a descriptor is left open"
+        assert not descriptors.left_open(before)
     finally:
         os.close(source)
         os.close(target)

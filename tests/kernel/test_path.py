@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import descriptors
 from argosy.linux.path import O_PATH, make_directories, make_mountpoint, open_in_root
 
 pytestmark = pytest.mark.root
@@ -31,9 +32,9 @@ def root(tmp_path: Path, outside: Path) -> Path:
 @pytest.fixture
 def descriptor(root: Path) -> Iterator[int]:
     opened = os.open(root, O_PATH | os.O_DIRECTORY)
-    before = len(os.listdir("/proc/self/fd"))
+    before = descriptors.opened()
     yield opened
-    assert len(os.listdir("/proc/self/fd")) == before, "a descriptor is left open"
+    assert not descriptors.left_open(before)
     os.close(opened)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import descriptors
 from argosy.linux import tty
 
 pytestmark = pytest.mark.root
@@ -56,11 +57,11 @@ def test_the_size_is_the_terminals_and_seen_at_both_ends() -> None:
 def test_something_else_in_the_multiplexers_place_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "ptmx"
     file.touch()
-    before = len(os.listdir("/proc/self/fd"))
+    before = descriptors.opened()
     for path in (os.fspath(file), "/dev/null"):
         with pytest.raises(OSError, match="not a terminal multiplexer"):
             tty.open_pty(path)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert not descriptors.left_open(before)
 
 
 def test_a_link_in_the_multiplexers_place_is_not_followed(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import descriptors
 from argosy.engine.logs import Query, Reader
 from argosy.runtime import logfile
 from argosy.runtime.logfile import STDERR, STDOUT, Writer
@@ -187,11 +188,11 @@ def test_a_large_log_comes_in_parts(tmp_path: Path) -> None:
 
 def test_closing_leaves_no_file_open(tmp_path: Path) -> None:
     write(tmp_path, *[(STDOUT, b"x" * 20)] * 6, max_size=50, max_files=4)
-    before = len(os.listdir("/proc/self/fd"))
+    before = descriptors.opened()
     opened = reader(tmp_path, tail=1)
     opened.read()
     opened.close()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert not descriptors.left_open(before)
 
 
 def test_a_reader_that_slept_through_several_rotations_misses_nothing(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import descriptors
 from argosy.runtime.logfile import STDERR
 from argosy.runtime.streams import Client, Poller, Stdio
 
@@ -154,13 +155,14 @@ def test_input_that_is_held_back_is_not_lost_when_its_end_comes(process: Process
 
 
 def test_a_process_that_could_not_be_forked_leaves_no_pipe_open() -> None:
-    before = len(os.listdir("/proc/self/fd"))
-    stdio = Stdio(Poller(), terminal=False, open_stdin=True, stdin_once=False, log=None)
+    poller = Poller()
+    before = descriptors.opened()
+    stdio = Stdio(poller, terminal=False, open_stdin=True, stdin_once=False, log=None)
     ends = stdio.make_pipes()
     stdio.abandon()
     for end in ends:
         os.close(end)
-    assert len(os.listdir("/proc/self/fd")) <= before + 1
+    assert not descriptors.left_open(before)
 
 
 def test_one_callback_that_fails_does_not_end_the_loop(capsys: pytest.CaptureFixture[str]) -> None:
