@@ -28,16 +28,17 @@ def registry_server(
     certificates: Path | None = None,
     clients: bool = False,
     inside: Sequence[str] = (),
+    host: str = "127.0.0.1",
 ) -> Iterator[str]:
-    """Its address. `users`: only they may do anything. `certificates`: with TLS; `clients` need theirs.
+    """Its address at `host`. `users`: only they may do anything. `certificates`: with TLS; `clients` need theirs.
 
     `inside` is a command that runs another one where the registry is to be.
     """
     server = shutil.which("docker-registry")
     assert server, "these tests need docker-registry: install it"
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
+        probe.bind((host, 0))
+        address = f"{host}:{probe.getsockname()[1]}"
     http_section: dict[str, Any] = {"addr": address}
     config: dict[str, Any] = {
         "version": "0.1",

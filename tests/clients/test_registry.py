@@ -202,6 +202,35 @@ def test_a_registry_behind_tls_is_spoken_to(engine: LocalEngine, tmp_path: Path,
         engine.ok("pull", f"{registry}/app:1")
 
 
+@pytest.fixture
+def elsewhere() -> Iterator[str]:
+    """An address of this host that is not on its loopback (RFC 5737 reserves it for such)."""
+    name, address = "agt-elsewhere", "198.51.100.7"
+    # Not every kernel has interfaces that lead nowhere.
+    subprocess.run(["ip", "link", "add", name, "type", "veth", "peer", f"{name}2"], check=True)
+    try:
+        subprocess.run(["ip", "addr", "add", f"{address}/32", "dev", name], check=True)
+        subprocess.run(["ip", "link", "set", name, "up"], check=True)
+        yield address
+    finally:
+        subprocess.run(["ip", "link", "del", name], check=True)
+
+
+def test_a_registry_elsewhere_is_spoken_to_without_tls_on_request(
+    own_engine: LocalEngine, tmp_path: Path, elsewhere: str
+) -> None:
+    with registry_server(tmp_path, host=elsewhere) as registry:
+        own_engine.ok("tag", "busybox", f"{registry}/app:1")
+        refused = own_engine.argosy("push", f"{registry}/app:1")
+        assert refused.code == 1 and "--insecure-registry" in refused.stderr
+        for allowed in (registry, "198.51.100.0/24"):
+            own_engine.stop()
+            own_engine.start(f"--insecure-registry={allowed}", "--no-proxy=*")
+            own_engine.ok("push", f"{registry}/app:1")
+            own_engine.ok("rmi", f"{registry}/app:1")
+            own_engine.ok("pull", f"{registry}/app:1")
+
+
 _TAR_OF_STDIN = """
 import io, sys, tarfile
 data = sys.stdin.buffer.read()

@@ -195,7 +195,8 @@ def _reason(error: BaseException, url: str) -> str:
         return f"dial tcp {host}: connect: {text}"
     if isinstance(error, SSLError):
         if "WRONG_VERSION_NUMBER" in str(error) or "record layer failure" in str(error).lower():
-            return "http: server gave HTTP response to HTTPS client"
+            way_out = f"if you trust it all the same, start argosyd with --insecure-registry {host}"
+            return f"http: server gave HTTP response to HTTPS client: {way_out}"
         if "ALERT_BAD_CERTIFICATE" in str(error) or "CERTIFICATE_REQUIRED" in str(error):
             place = f"{CERTIFICATES[0]}/{host}/"
             return f"remote error: tls: certificate required: put client.cert and client.key into {place}"
