@@ -469,3 +469,27 @@ def test_a_cache_travels_by_a_registry(
         module_engine.ok("builder", "prune", "-af")
         assert len(cached(build(module_engine, "--cache-from", name, path))) == 3
         assert address not in module_engine.ok("images")
+
+
+@pytest.mark.parametrize(
+    ("flag", "right"), [("--security=insecure", "security.insecure"), ("--network=host", "network.host")]
+)
+def test_a_dockerfile_has_no_rights_on_the_host_that_nobody_granted(
+    module_engine: LocalEngine, context: Path, flag: str, right: str
+) -> None:
+    path = write(context, f"FROM busybox\nRUN {flag} echo {os.urandom(4).hex()}\n")
+    refused = failure(module_engine, path)
+    assert f"{right} is not allowed" in refused and f"--allow {right}" in refused and "   2 | >>> " in refused
+    classic = module_engine.environment | {"DOCKER_BUILDKIT": "0"}
+    words = [os.environ.get("ARGOSY_ORACLE_CLI") or "docker", "build", path]
+    answer = subprocess.run(words, env=classic, capture_output=True, text=True, check=False)
+    assert answer.returncode == 1 and f"{right} is not allowed" in answer.stdout + answer.stderr
+    build(module_engine, "--allow", right, path)
+
+
+def test_who_builds_in_the_hosts_network_grants_it(module_engine: LocalEngine, context: Path) -> None:
+    path = write(context, f"FROM busybox\nRUN ip -o link > /links; echo {os.urandom(4).hex()}\n")
+    build(module_engine, "--network", "host", "-t", "in-host", path)
+    links = module_engine.ok("run", "--rm", "in-host", "cat", "/links")
+    assert f"{module_engine.name}0" in links
+    module_engine.ok("rmi", "in-host")

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from argosy.api.http import Request as HTTPRequest
+from argosy.build import entitlements
 from argosy.build.arguments import INLINE_CACHE, KEEP_GIT, is_on
 from argosy.build.attest.asked import asked
 from argosy.build.builder import Request
@@ -107,6 +108,7 @@ class Document(msgspec.Struct, rename="camel"):
     hosts: list[str] = []
     shm_size: int = 0
     ulimits: list[str] = []
+    allow: list[str] = []
     secrets: dict[str, str] = {}
     ssh: dict[str, str] = {}
     auth: dict[str, dict[str, str]] = {}
@@ -195,6 +197,7 @@ def from_document(document: Document, body: Source, intake: Intake, offered: Off
             layouts={name: _layout(name, each) for name, each in document.layouts.items()},
             attest=asked(document.attest),
             arguments=_arguments_of(document),
+            entitlements=entitlements.parse(document.allow),
         )
     except BaseException:
         for context in contexts.values():
@@ -259,6 +262,8 @@ def from_query(http: HTTPRequest, body: Source, intake: Intake) -> Wanted:
             [tag for tag in http.multiple.get("t", []) if tag],
             http.flag("pull"),
             credentials_for=_credentials(_auth(http.headers.get(REGISTRY_CONFIG, ""))),
+            # Who says networkmode=host grants it, as with dockerd; nothing here grants more.
+            entitlements=[entitlements.NETWORK_HOST] if query.get("networkmode") == "host" else [],
         )
         _check_tags(request.tags)
     except BaseException:

@@ -11,12 +11,12 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from argosy.build import lint
+from argosy.build import entitlements, lint
 from argosy.build.attest.asked import Asked
 from argosy.build.bases import Bases
 from argosy.build.cache import BuildCache, Record
@@ -69,7 +69,8 @@ class Request:
     is stored for the length of the build (`store`), and for good (`keep`). `place` says what is built, to
     tell which build was the one before. `debug`: what a failed step leaves becomes an image, `Build.remains`.
     `imports` are caches to be had at registries, or in directories of this machine. `arguments` are what the
-    client asked for, by the names that BuildKit's frontend has for it, to be attested.
+    client asked for, by the names that BuildKit's frontend has for it, to be attested. `entitlements` are the
+    rights that steps may have, see there.
     """
 
     dockerfile: bytes
@@ -92,6 +93,7 @@ class Request:
     store: bool = True
     keep: bool = True
     check: bool = False
+    entitlements: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +273,7 @@ class Build:
                 self._import()
                 self.bases = bases = Bases(self._images, request, self.progress, lease)
                 self.graph = graph = Graph(dockerfile, options, bases.resolve)
+                entitlements.check(graph.vertices, request.entitlements)
                 warnings = self._warnings(dockerfile, options)
                 self.solver = solver = Solver(tools, self._in_flight, self.progress)
                 try:

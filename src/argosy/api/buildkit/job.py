@@ -25,14 +25,13 @@ from argosy.build.arguments import INLINE_CACHE, KEEP_GIT, is_on
 from argosy.build.builder import Build, Builder, Request, Result
 from argosy.build.contexts import Context
 from argosy.build.dockerfile import parse
-from argosy.build.instructions import Run
 from argosy.build.intake import read_dockerfile, read_ignore
 from argosy.build.interpret import stages
 from argosy.build.progress import Began, Ended, Event, Progress, Warned
 from argosy.build.remote import without_password
 from argosy.build.several import DeliverAll, Several
 from argosy.build.tools import Cancelled
-from argosy.errors import ArgosyError, Conflict, Forbidden, InvalidParameter, NotFound
+from argosy.errors import ArgosyError, Conflict, InvalidParameter, NotFound
 from argosy.ids import new_id
 from argosy.image import Images, parse_reference
 from argosy.spec.buildkit import (
@@ -160,7 +159,8 @@ class Job:
                     return GatewayResult(metadata=subrequests.answer(asked.subrequest, build.first))
                 finally:
                     _close(build.first)
-            _check_rights(build.first, self.entitlements)
+            # Before anything is carried out: one that cannot be understood.
+            stages(parse(build.first.request.dockerfile, build.first.request.name))
         except ArgosyError as error:
             raise as_rpc_error(error, build.first if build is not None else None) from None
         identifier = new_id()
@@ -260,6 +260,7 @@ class Job:
             attest=asked.attest,
             inline_cache=is_on(asked.options.build_args, INLINE_CACHE),
             arguments=self.attributes,
+            entitlements=self.entitlements,
             store=self.store,
             keep=self.keep and not asked.platforms,
         )
@@ -412,18 +413,6 @@ class Jobs:
     def cancel_all(self) -> None:
         for job in self.active():
             job.cancel()
-
-
-def _check_rights(build: Build, allowed: Sequence[str]) -> None:
-    """Raises DockerfileError, also for a Dockerfile that cannot be understood; Forbidden."""
-    _, found = stages(parse(build.request.dockerfile, build.request.name))
-    runs = [each for stage in found for each in stage.instructions if isinstance(each, Run)]
-    wanted = {"security.insecure" for run in runs if run.security == "insecure"}
-    wanted |= {"network.host" for run in runs if run.network == "host"}
-    if build.request.options.network == "host":
-        wanted.add("network.host")
-    for right in sorted(wanted - set(allowed)):
-        raise Forbidden(f"{right} is not allowed", hint=f"Allow it: --allow {right}")
 
 
 def _close(build: Build) -> None:

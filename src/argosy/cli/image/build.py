@@ -24,6 +24,7 @@ COMMAND = Command(
     "Build an image from a Dockerfile",
     """
       --add-host host               Add a custom host-to-IP mapping (host:ip)
+      --allow strings               Rights that steps may have (network.host, security.insecure)
       --attest list                 Attest something of the result (type=provenance,mode=max or type=sbom)
       --build-arg list              Set build-time variables
       --build-context list          Additional build contexts (name=path)
@@ -112,6 +113,7 @@ def _document(options: Options, outputs: Outputs) -> dict[str, Any]:
         "network": options.text("network"),
         "hosts": options.many("add-host"),
         "shmSize": options.number("shm-size"),
+        "allow": _granted(options),
         "ulimits": [f"{u['Name']}={u['Soft']}:{u['Hard']}" for u in options.values("ulimit")],
         "secrets": secrets(options.many("secret")),
         "ssh": agents(options.many("ssh")),
@@ -125,6 +127,12 @@ def _document(options: Options, outputs: Outputs) -> dict[str, Any]:
         "debug": options.on("debug"),
         "explain": options.on("explain"),
     }
+
+
+def _granted(options: Options) -> list[str]:
+    """Who builds in the host's network grants it, as with buildx."""
+    granted = options.many("allow")
+    return [*granted, "network.host"] if options.text("network") == "host" else granted
 
 
 def _build_arguments(texts: list[str]) -> dict[str, str]:
