@@ -1,7 +1,7 @@
 """Rights that a step has only if whoever builds grants them: a Dockerfile is not trusted with the host.
 
-BuildKit's names and words (its `util/entitlements`). Every build passes `check` between its graph and its first
-step, whichever way it came.
+BuildKit's names and words (its `util/entitlements`). Every build passes `check` between its graph and its
+first step, whichever way it came.
 """
 
 from collections.abc import Collection, Iterable
