@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import descriptors
-from argosy.linux.path import O_PATH, make_directories, make_mountpoint, open_in_root
+from argosy.linux.path import O_PATH, make_directories, make_mountpoint, open_in_root, open_regular
 
 pytestmark = pytest.mark.root
 
@@ -136,3 +136,35 @@ def test_a_directory_is_not_mounted_onto_a_file_nor_the_other_way(
     (root / "directory").mkdir()
     with pytest.raises(NotADirectoryError):
         make_mountpoint(descriptor, "file" if directory else "directory", directory=directory)
+
+
+def test_only_a_regular_file_is_ever_opened(root: Path, outside: Path) -> None:
+    """Opening a device or a fifo does things: a watchdog starts, a reader is woken."""
+    (root / "file").write_text("content")
+    os.mkfifo(root / "fifo")
+    os.mknod(root / "device", stat.S_IFCHR | 0o600, os.makedev(10, 130))
+    (root / "link").symlink_to(outside / "secret")
+    (root / "directory").mkdir()
+    top = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    with open(open_regular(top, "file")) as file:
+        assert file.read() == "content"
+    opened: list[object] = []
+    for name in ("fifo", "device", "link", "directory", "missing"):
+        with pytest.raises(FileNotFoundError):
+            opened.append(open_regular(top, name))
+    assert not opened
+    os.close(top)
+
+
+@pytest.mark.parametrize("umask", [0, 0o027, 0o077])
+def test_mount_points_have_their_modes_whatever_the_umask(root: Path, umask: int) -> None:
+    top = os.open(root, O_PATH | os.O_DIRECTORY)
+    before = os.umask(umask)
+    try:
+        os.close(make_mountpoint(top, "a/b", directory=True))
+        os.close(make_mountpoint(top, "a/c/file", directory=False))
+    finally:
+        os.umask(before)
+        os.close(top)
+    modes = {name: stat.S_IMODE((root / name).stat().st_mode) for name in ("a", "a/b", "a/c", "a/c/file")}
+    assert modes == {"a": 0o755, "a/b": 0o755, "a/c": 0o755, "a/c/file": 0o644}

@@ -8,7 +8,6 @@ One `Builder` serves all builds of an engine. A build works in the calling threa
 import hashlib
 import os
 import re
-import shutil
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -46,6 +45,7 @@ from argosy.ids import new_id
 from argosy.image import Credentials, ImageRecord, Images, Reference, parse_reference
 from argosy.image.platforms import parse_platform
 from argosy.image.rootview import RootView
+from argosy.linux.remove_tree import discard_tree
 from argosy.spec import oci_image
 from argosy.units import rfc3339
 
@@ -141,7 +141,7 @@ class Builder:
         return build
 
     def close(self) -> None:
-        shutil.rmtree(self.scratch, ignore_errors=True)
+        discard_tree(self.scratch)
 
     def tidy(self) -> None:
         """Let go of what was not used for the longest, if the cache has grown too large."""
@@ -443,7 +443,7 @@ def _scratch(root: str) -> str:
     """In memory. What an engine of the same root that was killed has left in it is removed."""
     parent = _MEMORY if os.path.isdir(_MEMORY) else root
     path = os.path.join(parent, f"argosy-build-{hashlib.sha256(root.encode()).hexdigest()[:16]}")
-    shutil.rmtree(path, ignore_errors=True)
+    discard_tree(path)
     # Another's directory of that name would be in others' hands.
     os.mkdir(path, 0o700)
     return path

@@ -2,12 +2,11 @@
 
 import hashlib
 import os
-import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from argosy.image.remove_tree import remove_tree
+from argosy.linux.remove_tree import discard_tree, remove_tree
 
 
 class CacheMounts:
@@ -85,7 +84,7 @@ class CacheMounts:
         """Remove what a removal that was cut off has left."""
         for name, path, _ in self.all():
             if name.startswith("."):
-                shutil.rmtree(path, ignore_errors=True)
+                discard_tree(path)
 
 
 def _name(identifier: str) -> str:

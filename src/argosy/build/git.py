@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 from argosy.build.complain import DockerfileError
 from argosy.build.flags import boolean
 from argosy.errors import ArgosyError
+from argosy.linux.remove_tree import discard_tree, remove_tree
 
 _GIT = re.compile(r"(?:git|ssh)://|git@|https?://[^#?]*\.git(?:[#?]|\Z)")
 _PATIENCE = 600
@@ -89,7 +90,7 @@ def clone(url: str, directory: str, *, keep_git: bool = False, checksum: str = "
     if wanted.submodules:
         _git(["-C", work, "submodule", "update", "--init", "--recursive", "--depth=1", "-q"])
     if not (keep_git if wanted.keep_git is None else wanted.keep_git):
-        shutil.rmtree(os.path.join(work, ".git"))
+        remove_tree(os.path.join(work, ".git"))
     root = os.path.realpath(os.path.join(work, wanted.directory))
     if root != work and not root.startswith(work + "/"):
         raise DockerfileError(f"invalid subdirectory {wanted.directory} in {url}")
@@ -97,7 +98,7 @@ def clone(url: str, directory: str, *, keep_git: bool = False, checksum: str = "
         raise DockerfileError(f"there is no directory {wanted.directory} in {wanted.address}")
     for name in os.listdir(root):
         os.rename(os.path.join(root, name), os.path.join(directory, name))
-    shutil.rmtree(work, ignore_errors=True)
+    discard_tree(work)
     return commit
 
 

@@ -6,7 +6,6 @@ What comes in over a connection is unpacked below a directory of the builder's, 
 import hashlib
 import os
 import re
-import shutil
 import tempfile
 from collections.abc import Callable
 from typing import Protocol
@@ -22,6 +21,7 @@ from argosy.image.tar import is_header
 from argosy.image.transport import Transport, release
 from argosy.image.tree_unpack import unpack
 from argosy.linux.path import open_in_root
+from argosy.linux.remove_tree import discard_tree
 
 DOCKERFILE = "Dockerfile"
 _IGNORE = ".dockerignore"
@@ -41,7 +41,7 @@ class Intake:
         self._root = root
         self._digests = digests
         # Nothing in it outlives the engine.
-        shutil.rmtree(root, ignore_errors=True)
+        discard_tree(root)
         os.makedirs(root, mode=0o700)
 
     def directory(self, path: str) -> Context:
@@ -72,7 +72,7 @@ class Intake:
         try:
             digest = fill(path) or ""
         except BaseException:
-            shutil.rmtree(path, ignore_errors=True)
+            discard_tree(path)
             raise
         context = self._made(path)
         context.digest = digest
@@ -83,9 +83,7 @@ class Intake:
 
     def _made(self, path: str) -> Context:
         # Its files' identities are used again once it is gone: what is known of them must not be.
-        return Context(
-            path, digests=FileDigests(), close_with=lambda: shutil.rmtree(path, ignore_errors=True)
-        )
+        return Context(path, digests=FileDigests(), close_with=lambda: discard_tree(path))
 
 
 def read_dockerfile(context: Context, name: str) -> bytes:

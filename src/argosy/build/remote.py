@@ -5,7 +5,6 @@ import hashlib
 import os
 import posixpath
 import re
-import shutil
 import tempfile
 from urllib.parse import unquote, urlsplit
 
@@ -17,6 +16,7 @@ from argosy.build.select import select
 from argosy.build.vertex import CopyVertex
 from argosy.image.decompress import open_decompressed
 from argosy.image.transport import Transport, release
+from argosy.linux.remove_tree import discard_tree
 
 _CHUNK = 1 << 20
 
@@ -32,7 +32,7 @@ class Fetched:
         self._is_tree = is_tree
 
     def close(self) -> None:
-        shutil.rmtree(self._directory, ignore_errors=True)
+        discard_tree(self._directory)
 
     def lay(self, layer: Layer, vertex: CopyVertex, attributes: Attributes) -> None:
         descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -64,7 +64,7 @@ def fetch(url: str, vertex: CopyVertex) -> Fetched:
             return Fetched(directory, f"{commit}{'+git' if vertex.keep_git_dir else ''}", "", 0, is_tree=True)
         return _download(url, directory, vertex)
     except BaseException:
-        shutil.rmtree(directory, ignore_errors=True)
+        discard_tree(directory)
         raise
 
 

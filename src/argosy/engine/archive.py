@@ -18,9 +18,9 @@ from argosy.engine.root_view import in_root
 from argosy.errors import ArgosyError, InvalidParameter, NotFound
 from argosy.image.decompress import open_decompressed
 from argosy.image.tar import Source
-from argosy.image.tree_tar import DIRECTORY, TreeTar
+from argosy.image.tree_tar import TreeTar
 from argosy.image.tree_unpack import unpack
-from argosy.linux.path import O_PATH, open_in_root, resolve_in_root
+from argosy.linux.path import DIRECTORY, O_PATH, open_in_root, resolve_in_root
 from argosy.runtime import users
 from argosy.spec.docker_container import PathStat
 from argosy.units import rfc3339
@@ -107,7 +107,8 @@ async def write_path(
         _require_writable(container, resolved)
         owner = _owner(root, container) if as_user else None
         archive = open_decompressed(source)
-        unpack(root, resolved, archive, keep_kinds=keep_kinds, owner=owner)
+        # What has to be read to inflate it is there before this thread leaves the host's root.
+        unpack(root, resolved, archive, keep_kinds=keep_kinds, owner=owner, confined=True)
 
     await in_root(engine, container, work)
 

@@ -20,6 +20,7 @@ from argosy.engine.stop import cgroup_path
 from argosy.errors import Conflict, NotFound
 from argosy.image import Mount
 from argosy.linux import cgroup, mount, namespaces
+from argosy.linux.confinement import without_imports
 from argosy.linux.path import O_PATH, make_mountpoint
 from argosy.runtime.mounting import BindMount
 from argosy.runtime.operations import Context, Refused
@@ -84,11 +85,14 @@ def _in_live(engine: Engine, container: Container, places: list[str], work: Call
         theirs = _mount_namespace(engine, container)
         try:
             namespaces.setns(theirs, namespaces.CLONE_NEWNS)
-            trees = _copied(places)
+            with without_imports():
+                trees = _copied(places)
         finally:
             os.close(theirs)
         try:
             namespaces.setns(own, namespaces.CLONE_NEWNS)
+            for _, tree, _ in trees:
+                mount.only_to_look_at(tree)
             mount.move_mount(trees[0][1], target)
             root = os.open(target, O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
@@ -111,6 +115,7 @@ def _in_idle(engine: Engine, container: Container, work: Callable[[int], T], *, 
     with _own_namespace(), _mounted(engine.settings.rootfs, mounts) as root:
         if volumes:
             _bind_volumes(engine, container, root)
+            mount.only_to_look_at(engine.settings.rootfs)
         return work(root)
 
 
@@ -155,6 +160,7 @@ def _own_namespace() -> Iterator[int]:
 @contextmanager
 def _mounted(target: str, mounts: list[Mount]) -> Iterator[int]:
     mount.mount_stack([(each.type, each.source, each.options) for each in mounts], target)
+    mount.only_to_look_at(target)
     root = os.open(target, O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield root

@@ -12,10 +12,10 @@ from argosy.image.erofs_holder import DetachedLayers, LoopLayers
 from argosy.image.erofs_write import write_index
 from argosy.image.layer_tree import Directory
 from argosy.image.overlay import OverlaySnapshotter
-from argosy.image.remove_tree import remove_tree
 from argosy.image.snapshot import Mount, Snapshotter
 from argosy.linux import mount
 from argosy.linux.namespaces import CLONE_NEWNS, unshare
+from argosy.linux.remove_tree import remove_tree
 
 EROFS, OVERLAY = "erofs", "overlay"
 _NAMES = {EROFS: EROFS, OVERLAY: OVERLAY, "overlay2": OVERLAY}

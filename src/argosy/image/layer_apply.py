@@ -14,17 +14,18 @@ import errno
 import os
 import posixpath
 import stat
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from argosy.errors import InvalidParameter
 from argosy.image import tar, whiteout
-from argosy.image.remove_tree import remove_at
 from argosy.image.tar import Entry, Source, TarReader
-from argosy.linux.path import O_PATH, open_in_root
+from argosy.linux.path import DIRECTORY, O_PATH, open_in_root
+from argosy.linux.remove_tree import remove_at
+from argosy.linux.tree_size import tree_size
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_HANDLE = O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN_DIRECTORIES = 128
 # A run of zeros this long is worth a hole: tar has no holes, and a sparse file comes back sparse.
 _HOLE = 1 << 16
@@ -78,14 +79,17 @@ class Applier:
         self._inodes = 0
         self._replaced = False
         self._owner = (os.geteuid(), os.getegid())
+        # By it a descriptor that is a mere handle (O_PATH) is reached also where / is another root.
+        self._handles = os.open("/proc/self/fd", O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def close(self) -> None:
         self._forget_directories()
+        os.close(self._handles)
 
     def run(self, layer: Source) -> Applied:
         self.read(layer)
         if self._replaced:
-            self._size, self._inodes = count(self._root)
+            self._size, self._inodes = tree_size(self._root)
         implied = self._implied - self._opaque - self._directories.keys()
         if b"" not in self._directories:
             implied.add(b"")
@@ -111,7 +115,7 @@ class Applier:
         parent, name = os.path.split(path)
         if not name:
             if entry.type == tar.DIRECTORY:
-                self._directories[b""] = entry
+                self._note(entry, path, self._root, b".")
         elif name.startswith(whiteout.PREFIX):
             self._whiteout(parent, name)
         else:
@@ -135,7 +139,7 @@ class Applier:
         present = os.stat(name, dir_fd=directory, follow_symlinks=False)
         wants_directory = entry.type == tar.DIRECTORY
         if wants_directory and stat.S_ISDIR(present.st_mode):
-            self._directories[path] = entry
+            self._note(entry, path, directory, name)
             return True
         if entry.type == tar.HARD_LINK and clean(entry.link) == path:
             return True
@@ -151,7 +155,7 @@ class Applier:
         elif kind == tar.DIRECTORY:
             # Its mode comes last; until then nobody but the owner may enter.
             os.mkdir(name, 0o700, dir_fd=directory)
-            self._directories[path] = entry
+            self._note(entry, path, directory, name)
             self._inodes += 1
         elif kind == tar.SYMLINK:
             os.symlink(entry.link, name, dir_fd=directory)
@@ -161,7 +165,8 @@ class Applier:
             self._hard_link(entry, directory, name)
         elif kind in _SPECIAL:
             mode = _SPECIAL[kind] | 0o600
-            os.mknod(name, mode, os.makedev(entry.major, entry.minor), dir_fd=directory)
+            number = os.makedev(entry.major, entry.minor) if kind != tar.FIFO else 0
+            os.mknod(name, mode, number, dir_fd=directory)
             self._attributes(entry, directory, name)
         else:
             raise ValueError(f"unhandled tar header type {kind[0]}")
@@ -179,7 +184,7 @@ class Applier:
             if (entry.uid, entry.gid) != self._owner:
                 os.fchown(descriptor, entry.uid, entry.gid)
             if entry.xattrs:
-                _set_attributes(descriptor, entry.xattrs)
+                set_attributes(descriptor, entry.xattrs)
             os.fchmod(descriptor, entry.mode & 0o7777)
             os.utime(descriptor, ns=(entry.mtime, entry.mtime))
         finally:
@@ -187,16 +192,32 @@ class Applier:
         self._size += entry.size
         self._inodes += 1
 
+    def _note(self, entry: Entry, path: bytes, directory: int, name: bytes) -> None:
+        """A directory that `name` in `directory` is now, and that gets its attributes at the end."""
+        self._directories[path] = entry
+
     def _attributes(self, entry: Entry, directory: int, name: bytes) -> None:
-        """Of a symbolic link, a device or a fifo: by name, never following."""
+        """Of a symbolic link, a device or a fifo, which cannot be opened: by a handle, so that they go to
+        what was made here and to nothing that has taken its name."""
         self._inodes += 1
-        if (entry.uid, entry.gid) != self._owner:
-            os.chown(name, entry.uid, entry.gid, dir_fd=directory, follow_symlinks=False)
-        if entry.xattrs:
-            _set_attributes(b"/proc/self/fd/%d/%b" % (directory, name), entry.xattrs)
-        if entry.type != tar.SYMLINK:
-            os.chmod(name, entry.mode & 0o7777, dir_fd=directory)
-        os.utime(name, ns=(entry.mtime, entry.mtime), dir_fd=directory, follow_symlinks=False)
+        handle = os.open(name, _HANDLE, dir_fd=directory)
+        try:
+            if stat.S_IFMT(os.fstat(handle).st_mode) != _SPECIAL.get(entry.type, stat.S_IFLNK):
+                raise FileExistsError(errno.EEXIST, "something else has taken its place", os.fsdecode(name))
+            shown = b"%d" % handle
+            if (entry.uid, entry.gid) != self._owner:
+                os.chown(shown, entry.uid, entry.gid, dir_fd=self._handles)
+            if entry.xattrs:
+                self._set_attributes_of(shown, entry.xattrs)
+            if entry.type != tar.SYMLINK:
+                os.chmod(shown, entry.mode & 0o7777, dir_fd=self._handles)
+            os.utime(shown, ns=(entry.mtime, entry.mtime), dir_fd=self._handles)
+        finally:
+            os.close(handle)
+
+    def _set_attributes_of(self, handle: bytes, attributes: dict[bytes, bytes]) -> None:
+        """The one call that takes paths only."""
+        set_attributes(b"/proc/self/fd/" + handle, attributes)
 
     def _hard_link(self, entry: Entry, directory: int, name: bytes) -> None:
         parent, _, target = clean(entry.link).rpartition(b"/")
@@ -258,20 +279,25 @@ class Applier:
             directory = self._parent(above)
             os.mkdir(name, 0o755, dir_fd=directory)
             self._opaque.add(path)
-        os.chmod(name, 0o755, dir_fd=directory)
+        made = os.open(name, _HANDLE | os.O_DIRECTORY, dir_fd=directory)
+        os.chmod(b"%d" % made, 0o755, dir_fd=self._handles)
         self._inodes += 1
         self._implied.add(path)
-        return open_in_root(self._root, path, O_PATH | os.O_DIRECTORY)
+        return made
 
     def _remove(self, directory: int, name: bytes, path: bytes) -> None:
         self._replaced = True
         remove_at(directory, name)
         below = path + b"/"
         for known in [known for known in self._directories if known == path or known.startswith(below)]:
-            del self._directories[known]
+            self._forget(known)
         for names in (self._implied, self._opaque):
             names.difference_update([known for known in names if known == path or known.startswith(below)])
         self._forget_directories()
+
+    def _forget(self, path: bytes) -> None:
+        """A directory that is no more."""
+        del self._directories[path]
 
     def _forget_directories(self) -> None:
         for path, descriptor in self._open.items():
@@ -289,11 +315,7 @@ class Applier:
                 contextlib.suppress(FileNotFoundError, NotADirectoryError),
                 _opened(self._root, path) as held,
             ):
-                os.fchown(held, entry.uid, entry.gid)
-                if entry.xattrs:
-                    _set_attributes(held, entry.xattrs)
-                os.fchmod(held, entry.mode & 0o7777)
-                os.utime(held, ns=(entry.mtime, entry.mtime))
+                set_directory(held, entry)
 
 
 class _opened:
@@ -307,36 +329,6 @@ class _opened:
 
     def __exit__(self, *_: object) -> None:
         os.close(self._descriptor)
-
-
-def count(root: int, left_out: Collection[bytes] = ()) -> tuple[int, int]:
-    """(bytes, inodes) below a directory, hard links once and directories without a size, as Docker.
-
-    Symbolic links at `left_out` do not count.
-    """
-    size = inodes = 0
-    seen: set[int] = set()
-    stack = [(os.dup(root), b"")]
-    while stack:
-        descriptor, prefix = stack.pop()
-        try:
-            with os.scandir(descriptor) as entries:
-                for item in entries:
-                    status = item.stat(follow_symlinks=False)
-                    if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
-                        if status.st_ino in seen:
-                            continue
-                        seen.add(status.st_ino)
-                    path = prefix + os.fsencode(item.name)
-                    inodes += 1
-                    if stat.S_ISDIR(status.st_mode):
-                        below = os.open(item.name, _DIRECTORY, dir_fd=descriptor)
-                        stack.append((below, path + b"/"))
-                    elif path not in left_out or not stat.S_ISLNK(status.st_mode):
-                        size += status.st_size
-        finally:
-            os.close(descriptor)
-    return size, inodes
 
 
 def inherit_attributes(root: str, implied: Iterable[bytes], lowers: list[str]) -> None:
@@ -379,7 +371,7 @@ def _is_merged(root: int, path: bytes, lowers: list[int]) -> bool:
     for lower in lowers:
         for directory in above:
             try:
-                descriptor = open_in_root(lower, directory, _DIRECTORY)
+                descriptor = open_in_root(lower, directory, DIRECTORY)
             except FileNotFoundError:
                 break
             except OSError:
@@ -425,7 +417,7 @@ def _inherit(root: int, path: bytes, lowers: list[int]) -> None:
             os.close(source)
         with _opened(root, path) as target:
             os.fchown(target, status.st_uid, status.st_gid)
-            _set_attributes(target, attributes)
+            set_attributes(target, attributes)
             os.fchmod(target, stat.S_IMODE(status.st_mode))
             os.utime(target, ns=(status.st_mtime_ns, status.st_mtime_ns))
         return
@@ -478,15 +470,21 @@ def _write_parts(descriptor: int, views: Iterable[memoryview], entry: Entry) -> 
     os.ftruncate(descriptor, entry.size)
 
 
-def _set_attributes(target: int | bytes, attributes: dict[bytes, bytes]) -> None:
+def set_directory(descriptor: int, entry: Entry) -> None:
+    """Give a directory what its entry says of it. Raises OSError."""
+    os.fchown(descriptor, entry.uid, entry.gid)
+    if entry.xattrs:
+        set_attributes(descriptor, entry.xattrs)
+    os.fchmod(descriptor, entry.mode & 0o7777)
+    os.utime(descriptor, ns=(entry.mtime, entry.mtime))
+
+
+def set_attributes(target: int | bytes, attributes: dict[bytes, bytes]) -> None:
     for name, value in attributes.items():
         if name.startswith(whiteout.OVERLAY_ATTRIBUTES):
             continue
         try:
-            if isinstance(target, int):
-                os.setxattr(target, name, value)
-            else:
-                os.setxattr(target, name, value, follow_symlinks=False)
+            os.setxattr(target, name, value)
         except OSError as error:
             # As Docker: a file system without them is no reason to refuse an image, and users'
             # attributes exist on files and directories only.

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from argosy.image import whiteout
 from argosy.image.layer_diff import is_mount_point, is_opaque
-from argosy.image.tree_tar import DIRECTORY, VANISHED
+from argosy.linux.path import DIRECTORY, VANISHED
 from argosy.units import NANOSECONDS
 
 

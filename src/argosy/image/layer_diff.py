@@ -9,7 +9,8 @@ import stat
 from collections.abc import Collection
 
 from argosy.image import tar, tarwrite, whiteout
-from argosy.image.tree_tar import DIRECTORY, TreeTar, Write, attributes
+from argosy.image.tree_tar import TreeTar, Write, attributes
+from argosy.linux.path import DIRECTORY
 
 
 def diff_layer(root: str, write: Write, left_out: Collection[bytes] = (), latest: int | None = None) -> None:

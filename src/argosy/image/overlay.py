@@ -21,10 +21,10 @@ from argosy.image import whiteout
 from argosy.image.durability import sync_filesystem
 from argosy.image.layer_apply import Applied, apply_layer, drop_vain_whiteouts, inherit_attributes
 from argosy.image.placement import Places
-from argosy.image.remove_tree import remove_tree
 from argosy.image.snapshot import Mount, Usage
 from argosy.image.stacked import StackedSnapshotter, checked, lower_option, missing, stands
 from argosy.image.tar import Source
+from argosy.linux.remove_tree import remove_tree
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 

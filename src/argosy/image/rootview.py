@@ -65,6 +65,7 @@ class RootViews:
     def _opened(self, mounts: list[Mount]) -> int:
         mount.mount_stack([(each.type, each.source, each.options) for each in mounts], self._scratch)
         try:
+            mount.only_to_look_at(self._scratch)
             return os.open(self._scratch, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         finally:
             for _ in mounts:

@@ -18,14 +18,14 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from argosy.errors import ArgosyError, Conflict, InvalidParameter, NotFound
-from argosy.image.layer_apply import count
 from argosy.image.layer_changes import Change, list_changes
 from argosy.image.layer_diff import diff_layer
 from argosy.image.placement import spread_subdirectories
-from argosy.image.remove_tree import remove_tree
 from argosy.image.snapshot import Info, Mount, Usage
 from argosy.image.tar import Source
 from argosy.image.trash import Trash
+from argosy.linux.remove_tree import remove_tree
+from argosy.linux.tree_size import tree_size
 
 _PAGE = 4096
 _PARAMETERS = "/sys/module/overlay/parameters"
@@ -289,7 +289,7 @@ def stands(committed: C, found: dict[str, C]) -> bool:
 def count_tree(tree: str, left_out: Collection[bytes] = ()) -> tuple[int, int]:
     descriptor = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        return count(descriptor, left_out)
+        return tree_size(descriptor, left_out)
     finally:
         os.close(descriptor)
 

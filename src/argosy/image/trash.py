@@ -5,7 +5,7 @@ import queue
 import threading
 from collections.abc import Callable
 
-from argosy.image.remove_tree import remove_tree
+from argosy.linux.remove_tree import remove_tree
 
 
 class Trash:

@@ -11,11 +11,8 @@ import stat
 from collections.abc import Callable
 
 from argosy.image import tar, tarwrite, whiteout
+from argosy.linux.path import DIRECTORY, VANISHED, open_regular
 
-DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-# What the calls say of a name that is gone, or was a directory or a file and is a link now.
-VANISHED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 _BUFFER = 1 << 17
 _ZEROS = bytes(1 << 16)
 _KINDS = {
@@ -163,11 +160,9 @@ class TreeTar:
             self._links[identity] = path
 
     def _regular(self, directory: int, name: bytes, path: bytes) -> None:
-        descriptor = os.open(name, _FILE, dir_fd=directory)
+        descriptor = open_regular(directory, name)
         try:
             status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fsdecode(path))
             xattrs = visible(attributes(descriptor))
             self.emit(self._header(path, tar.REGULAR, status, size=status.st_size, xattrs=xattrs))
             self._data(descriptor, status)

@@ -1,6 +1,7 @@
 """mount(2), umount2(2), pivot_root(2), and the fstab-style options that stand for their flags."""
 
 import ctypes
+import errno
 import os
 
 from argosy.linux.libc import (
@@ -35,9 +36,10 @@ MS_STRICTATIME = 1 << 24
 
 MNT_DETACH = 2
 
-MOUNT_ATTR_RDONLY = 1
+MOUNT_ATTR_RDONLY, MOUNT_ATTR_NOSUID, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC = 1, 2, 4, 8
 AT_FDCWD = -100
 AT_RECURSIVE = 0x8000
+AT_EMPTY_PATH = 0x1000
 _MOVE_MOUNT_F_EMPTY_PATH = 4
 _MOVE_MOUNT_T_SYMLINKS = 0x10
 _OPEN_TREE_CLONE = 1
@@ -176,16 +178,30 @@ class _MountAttr(ctypes.Structure):
     ]
 
 
-def set_readonly_recursive(target: str) -> None:
-    """mount_setattr(2), kernel 5.12 and up: a mount and every mount below it becomes read-only."""
-    attributes = _MountAttr(attr_set=MOUNT_ATTR_RDONLY)
+def restrict(target: int | str, attributes: int) -> None:
+    """mount_setattr(2), kernel 5.12 and up: a mount, by path or by descriptor, and every mount below it gets
+    attributes of `MOUNT_ATTR_`. Raises OSError, with ENOSYS from older kernels."""
+    wanted = _MountAttr(attr_set=attributes)
+    directory, path, flags = (
+        (target, b"", AT_EMPTY_PATH) if isinstance(target, int) else (AT_FDCWD, os.fsencode(target), 0)
+    )
     syscall(
         SYS_MOUNT_SETATTR,
         "mount_setattr",
-        AT_FDCWD,
-        os.fsencode(target),
-        AT_RECURSIVE,
-        ctypes.byref(attributes),
-        ctypes.sizeof(attributes),
-        path=target,
+        directory,
+        path,
+        flags | AT_RECURSIVE,
+        ctypes.byref(wanted),
+        ctypes.sizeof(wanted),
+        path=os.fsdecode(path),
     )
+
+
+def only_to_look_at(target: int | str) -> None:
+    """For mounts of somebody else's files that no program is run from and no device opened in. On kernels
+    that cannot, nothing is opened there without looking first, either."""
+    try:
+        restrict(target, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
+    except OSError as error:
+        if error.errno != errno.ENOSYS:
+            raise

@@ -6,6 +6,7 @@ import signal
 
 from argosy.linux.libc import SYS_CLONE3, check, libc, syscall
 
+CLONE_FS = 0x00000200
 CLONE_PIDFD = 0x00001000
 CLONE_PARENT = 0x00008000
 CLONE_NEWNS = 0x00020000

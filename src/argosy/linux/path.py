@@ -16,6 +16,9 @@ from argosy.linux.libc import SYS_OPENAT2, syscall
 RESOLVE_NO_MAGICLINKS = 0x02
 RESOLVE_IN_ROOT = 0x10
 O_PATH = 0o10000000
+DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# What the calls say of a name that is gone, or was a directory or a file and is a link now.
+VANISHED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
 class _OpenHow(ctypes.Structure):
@@ -27,6 +30,21 @@ def open_in_root(root: int, path: str | bytes, flags: int, mode: int = 0) -> int
     how = _OpenHow(flags=flags | os.O_CLOEXEC, mode=mode, resolve=RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
     encoded = os.fsencode(path) or b"."
     return syscall(SYS_OPENAT2, "openat2", root, encoded, ctypes.byref(how), ctypes.sizeof(how), path=encoded)
+
+
+def open_regular(directory: int, name: str | bytes) -> int:
+    """A descriptor to read the regular file `name` of an open directory with, no link followed.
+
+    It is looked at before it is opened: opening a device does things. Raises OSError, with ENOENT for what
+    is no regular file.
+    """
+    handle = os.open(name, O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise FileNotFoundError(errno.ENOENT, "no regular file", os.fsdecode(name))
+        return os.open(f"/proc/self/fd/{handle}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    finally:
+        os.close(handle)
 
 
 def make_directories(root: int, path: str, mode: int = 0o755) -> int:
@@ -43,7 +61,7 @@ def make_directories(root: int, path: str, mode: int = 0o755) -> int:
             except FileNotFoundError:
                 try:
                     with _same_time(current):
-                        os.mkdir(name, mode, dir_fd=current)
+                        _make_directory(current, name, mode)
                 except FileExistsError:
                     os.close(make_directories(root, _dangling(current, name, done), mode))
                 following = open_in_root(root, done, O_PATH | os.O_DIRECTORY)
@@ -53,6 +71,16 @@ def make_directories(root: int, path: str, mode: int = 0o755) -> int:
         os.close(current)
         raise
     return current
+
+
+def _make_directory(parent: int, name: str, mode: int) -> None:
+    """With this mode, whatever the umask and the parent's default ACL."""
+    os.mkdir(name, 0o700, dir_fd=parent)
+    handle = os.open(name, O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+    try:
+        os.chmod(f"/proc/self/fd/{handle}", mode)
+    finally:
+        os.close(handle)
 
 
 def make_link(root: int, path: str, target: str) -> None:
@@ -95,9 +123,10 @@ def make_mountpoint(root: int, path: str, *, directory: bool) -> int:
         try:
             name = os.path.basename(path)
             with _same_time(parent):
-                os.close(
-                    os.open(name, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644, dir_fd=parent)
-                )
+                flags = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+                made = os.open(name, flags, 0o600, dir_fd=parent)
+                os.fchmod(made, 0o644)
+                os.close(made)
         except FileExistsError:
             os.close(make_mountpoint(root, _dangling(parent, name, path), directory=False))
         finally:

@@ -229,7 +229,7 @@ def _bind_path(root: int, source: str, target: str, flags: int, propagation: int
             mount.mount("", path, flags=mount.MS_BIND | mount.MS_REMOUNT | attributes | kept)
         if attributes & mount.MS_RDONLY and flags & mount.MS_REC and below:
             try:
-                mount.set_readonly_recursive(path)
+                mount.restrict(path, mount.MOUNT_ATTR_RDONLY)
             except OSError as error:
                 # Kernels before 5.12: the mount itself is read-only, mounts below it are not.
                 if error.errno != errno.ENOSYS:

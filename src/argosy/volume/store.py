@@ -7,7 +7,6 @@ them: that is the caller's to know, by `in_use`.
 """
 
 import os
-import shutil
 import sqlite3
 import threading
 import time
@@ -19,6 +18,7 @@ import msgspec
 from argosy.database import Database
 from argosy.errors import Conflict, InvalidParameter, NotFound
 from argosy.ids import NAME, new_id
+from argosy.linux.remove_tree import remove_tree
 from argosy.volume import options as volume_options
 
 ANONYMOUS_LABEL = "com.docker.volume.anonymous"
@@ -66,7 +66,7 @@ class VolumeStore:
             )
         for entry in os.listdir(root):
             if entry not in self._volumes and not volume_options.is_mounted(self._path(entry)):
-                shutil.rmtree(os.path.join(root, entry))
+                remove_tree(os.path.join(root, entry))
 
     def _path(self, name: str) -> str:
         return os.path.join(self._root, name, "_data")
@@ -136,7 +136,7 @@ class VolumeStore:
 
             self._database.write(delete, durable=not volume.anonymous)
             del self._volumes[name]
-            shutil.rmtree(os.path.join(self._root, name))
+            remove_tree(os.path.join(self._root, name))
 
     def is_mount(self, name: object) -> bool:
         """Whether its options name something to be mounted."""

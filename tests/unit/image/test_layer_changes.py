@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from argosy.image.layer_changes import Kind, list_changes
-from argosy.image.remove_tree import remove_tree
+from argosy.linux.remove_tree import remove_tree
 
 
 @pytest.fixture

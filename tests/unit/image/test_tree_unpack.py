@@ -10,7 +10,7 @@ import pytest
 
 from argosy.errors import InvalidParameter
 from argosy.image.tree_tar import TreeTar
-from argosy.image.tree_unpack import unpack
+from argosy.image.tree_unpack import _MOST_HELD, _Unpacker, unpack
 from tree_samples import describe
 
 
@@ -125,3 +125,86 @@ def test_a_tree_written_and_laid_down_is_the_same(tmp_path: Path) -> None:
     lay(target, "", output)
     assert describe(target) == describe(source)
     assert (target / "sparse").stat().st_blocks * 512 < 1 << 20
+
+
+KINDS = {"p": tarfile.FIFOTYPE, "c": tarfile.CHRTYPE, "l": tarfile.SYMTYPE}
+
+
+def special(name: str, kind: str, mode: int) -> io.BytesIO:
+    output = io.BytesIO()
+    with tarfile.open(fileobj=output, mode="w") as archive:
+        entry = tarfile.TarInfo(name)
+        entry.type, entry.mode, entry.devmajor, entry.devminor, entry.linkname = KINDS[kind], mode, 1, 3, "x"
+        entry.uid = entry.gid = 7
+        archive.addfile(entry)
+    output.seek(0)
+    return output
+
+
+class Swapped:
+    """Whoever runs in the tree puts a link to `victim` in the place of what has just been made there."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, call: str, victim: Path) -> None:
+        self.done = 0
+        made = getattr(os, call)
+
+        def hostile(name: bytes, *arguments: object, dir_fd: int) -> None:
+            made(name, *arguments, dir_fd=dir_fd)
+            os.rename(name, b"aside", src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+            os.symlink(os.fsencode(victim), name, dir_fd=dir_fd)
+            self.done += 1
+
+        monkeypatch.setattr(os, call, hostile)
+
+
+@pytest.mark.parametrize(
+    ("archive", "call"),
+    [
+        (special("fifo", "p", 0o777), "mknod"),
+        (special("device", "c", 0o777), "mknod"),
+        (made(("implied/file", "f", "x")), "mkdir"),
+        (made(("stated", "d", "")), "mkdir"),
+    ],
+)
+def test_no_mode_or_owner_goes_through_a_link_that_is_swapped_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, archive: io.BytesIO, call: str
+) -> None:
+    victim = tmp_path / "victim"
+    victim.mkdir(mode=0o700)
+    root = tmp_path / "root"
+    root.mkdir()
+    before = victim.stat()
+    swapped = Swapped(monkeypatch, call, victim)
+    with pytest.raises(InvalidParameter):
+        lay(root, "", archive)
+    assert swapped.done
+    after = victim.stat()
+    assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
+    assert os.listdir(victim) == []
+
+
+def test_a_directory_that_has_been_moved_keeps_what_it_was_to_have_and_its_heir_gets_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the heir is another directory of the same tree, to which a link leads."""
+    (tmp_path / "secret").mkdir(mode=0o700)
+    finish = _Unpacker.finish_directories
+
+    def hostile(self: _Unpacker) -> None:
+        (tmp_path / "open").rename(tmp_path / "moved")
+        (tmp_path / "open").symlink_to("secret")
+        finish(self)
+
+    monkeypatch.setattr(_Unpacker, "finish_directories", hostile)
+    lay(tmp_path, "", made(("open", "d", ""), ("open/f", "f", "x")))
+    assert (tmp_path / "secret").stat().st_uid == 0
+    assert stat.S_IMODE((tmp_path / "secret").stat().st_mode) == 0o700
+    assert (tmp_path / "moved").stat().st_uid == 5
+
+
+def test_more_directories_than_are_held_open_all_get_their_owner_mode_and_time(tmp_path: Path) -> None:
+    names = [f"d{number}" for number in range(_MOST_HELD + 50)]
+    lay(tmp_path, "", made(*((name, "d", "") for name in names), *((f"{name}/f", "f", "") for name in names)))
+    for name in names:
+        status = (tmp_path / name).stat()
+        assert (status.st_uid, stat.S_IMODE(status.st_mode), status.st_mtime) == (5, 0o750, 1000)

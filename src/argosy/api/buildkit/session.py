@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shutil
 import socket
 import tempfile
 import threading
@@ -23,6 +22,7 @@ from argosy.api.buildkit.connection import (
 )
 from argosy.errors import Unavailable
 from argosy.image import Credentials
+from argosy.linux.remove_tree import discard_tree
 from argosy.spec import buildkit as messages
 from argosy.wire import protobuf
 
@@ -194,7 +194,7 @@ class Agents:
                 listener.close()
             self._sockets.clear()
             if self._directory:
-                shutil.rmtree(self._directory, ignore_errors=True)
+                discard_tree(self._directory)
 
     def _serve(self, listener: socket.socket, identifier: str) -> None:
         with contextlib.suppress(OSError):

@@ -19,8 +19,8 @@ from collections.abc import Callable
 
 from argosy.api.buildkit.connection import Call
 from argosy.errors import InvalidParameter
-from argosy.image.remove_tree import remove_at
 from argosy.linux.path import open_in_root
+from argosy.linux.remove_tree import remove_at
 from argosy.spec.buildkit import DATA, ERROR, FINISH, REQUEST, STAT, Packet, Stat
 from argosy.wire import protobuf
 

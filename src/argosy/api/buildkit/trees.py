@@ -8,11 +8,12 @@ is renamed to `busy` for that time, and another build with the same key receives
 import contextlib
 import hashlib
 import os
-import shutil
 import tempfile
 import threading
 import time
 from dataclasses import dataclass
+
+from argosy.linux.remove_tree import discard_tree
 
 _MOST = 16
 _LONGEST = 48 * 3600.0
@@ -35,9 +36,9 @@ class Trees:
         self._busy = os.path.join(root, "busy")
         self._lock = threading.Lock()
         mark = os.path.join(root, "boot")
-        shutil.rmtree(self._busy, ignore_errors=True)
+        discard_tree(self._busy)
         if _read(mark) != _boot():
-            shutil.rmtree(self._idle, ignore_errors=True)
+            discard_tree(self._idle)
         os.makedirs(self._idle, mode=0o700, exist_ok=True)
         os.makedirs(self._busy, mode=0o700, exist_ok=True)
         with open(mark, "w") as file:
@@ -55,12 +56,12 @@ class Trees:
         """Whole, for the next build."""
         os.utime(path)
         with self._lock:
-            shutil.rmtree(self._path(key), ignore_errors=True)
+            discard_tree(self._path(key))
             os.rename(path, self._path(key))
         self._evict()
 
     def discard(self, path: str) -> None:
-        shutil.rmtree(path, ignore_errors=True)
+        discard_tree(path)
 
     def all(self) -> list[Kept]:
         found = []
@@ -74,7 +75,7 @@ class Trees:
 
     def remove(self, name: str) -> None:
         with self._lock:
-            shutil.rmtree(os.path.join(self._idle, os.path.basename(name)), ignore_errors=True)
+            discard_tree(os.path.join(self._idle, os.path.basename(name)))
 
     def _path(self, key: str) -> str:
         return os.path.join(self._idle, hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()[:32])
@@ -86,7 +87,7 @@ class Trees:
                 ages[name] = time.time() - os.stat(os.path.join(self._idle, name)).st_mtime
             newest = sorted(ages, key=lambda name: ages[name])
             for name in [*newest[_MOST:], *(n for n in newest[:_MOST] if ages[n] > _LONGEST)]:
-                shutil.rmtree(os.path.join(self._idle, name), ignore_errors=True)
+                discard_tree(os.path.join(self._idle, name))
 
 
 def _boot() -> str:

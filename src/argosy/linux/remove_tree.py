@@ -9,10 +9,12 @@ import contextlib
 import errno
 import fcntl
 import os
+import stat
 import struct
 from typing import Protocol
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+from argosy.linux.path import DIRECTORY, O_PATH
+
 _FS_IOC_GETFLAGS = 0x80086601
 _FS_IOC_SETFLAGS = 0x40086602
 _IMMUTABLE_OR_APPEND = 0x10 | 0x20
@@ -27,6 +29,12 @@ def remove_tree(path: str | bytes) -> None:
         remove_at(parent, os.fsencode(os.path.basename(path)))
     finally:
         os.close(parent)
+
+
+def discard_tree(path: str | bytes) -> None:
+    """As `remove_tree`, for what is removed at the next start if it cannot be now."""
+    with contextlib.suppress(OSError):
+        remove_tree(path)
 
 
 def remove_at(directory: int, name: bytes) -> None:
@@ -58,9 +66,7 @@ def _retry(call: _Call, directory: int, name: bytes) -> None:
 
 def _make_mutable(directory: int, name: bytes) -> None:
     try:
-        descriptor = os.open(
-            name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory
-        )
+        descriptor = _opened(directory, name)
     except OSError:
         return
     try:
@@ -74,6 +80,17 @@ def _make_mutable(directory: int, name: bytes) -> None:
         os.close(descriptor)
 
 
+def _opened(directory: int, name: bytes) -> int:
+    """A file or a directory, and nothing whose opening does things. Raises OSError."""
+    handle = os.open(name, O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        if not stat.S_ISREG(mode := os.fstat(handle).st_mode) and not stat.S_ISDIR(mode):
+            raise FileNotFoundError(errno.ENOENT, "neither a file nor a directory", os.fsdecode(name))
+        return os.open(f"/proc/self/fd/{handle}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    finally:
+        os.close(handle)
+
+
 class _Frame:
     """A directory being emptied: its descriptor, its name in the one above, the directories left in it."""
 
@@ -81,7 +98,7 @@ class _Frame:
 
     def __init__(self, above: int, name: bytes) -> None:
         self.name = name
-        self.descriptor = os.open(name, _DIRECTORY, dir_fd=above)
+        self.descriptor = os.open(name, DIRECTORY, dir_fd=above)
         self.children = _clear_files(self.descriptor)
 
 
