@@ -18,6 +18,7 @@ from argosy.engine.settings import Settings
 from argosy.engine.supervise import Supervisor
 from argosy.engine.worker import BuildWorker
 from argosy.errors import ArgosyError
+from argosy.linux.private import UMASK, make_private
 
 log = logging.getLogger("argosy")
 _PROXIES = ("http-proxy", "https-proxy", "no-proxy")
@@ -79,8 +80,8 @@ def _set_proxies(arguments: argparse.Namespace) -> None:
 
 def _lock(settings: Settings) -> int:
     """Hold the pid file for as long as this process lives: two engines must not share one state."""
-    os.makedirs(settings.run, mode=0o711, exist_ok=True)
-    descriptor = os.open(settings.pid_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    make_private(settings.run, settings.group)
+    descriptor = os.open(settings.pid_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -133,6 +134,7 @@ def main() -> None:
     )
     if os.geteuid() != 0:
         sys.exit("argosyd: must run as root; try: sudo argosyd")
+    os.umask(UMASK)
     _set_proxies(arguments)
     settings = Settings(
         root=os.path.abspath(arguments.root),

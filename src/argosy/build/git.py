@@ -16,6 +16,7 @@ from argosy.linux.remove_tree import discard_tree, remove_tree
 _GIT = re.compile(r"(?:git|ssh)://|git@|https?://[^#?]*\.git(?:[#?]|\Z)")
 _PATIENCE = 600
 _NO_DEPTH = "does not support shallow"
+_UMASK = 0o022
 _SHORTEST_CHECKSUM = 7
 _NAMESPACES = {"ref": "", "branch": "refs/heads/", "tag": "refs/tags/"}
 
@@ -128,7 +129,13 @@ def _git(words: Sequence[str]) -> str:
     safe = ["-c", "protocol.ext.allow=never", "-c", "protocol.file.allow=user"]
     try:
         done = subprocess.run(
-            ["git", *safe, *words], env=environment, capture_output=True, text=True, timeout=_PATIENCE
+            ["git", *safe, *words],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=_PATIENCE,
+            # What it checks out becomes part of images: as everybody's git leaves it.
+            umask=_UMASK,
         )
     except subprocess.TimeoutExpired:
         raise ArgosyError(f"git {words[-1]} did not end within {_PATIENCE} s") from None

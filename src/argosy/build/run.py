@@ -3,13 +3,11 @@
 import os
 import platform as machine
 import posixpath
-import shutil
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 
 from argosy.build.complain import DockerfileError
-from argosy.build.files import FileDigests, Files
 from argosy.build.lay import Attributes, Layer
 from argosy.build.progress import StepProgress
 from argosy.build.select import select
@@ -17,6 +15,8 @@ from argosy.build.tools import Tools
 from argosy.build.vertex import Attachment, RunVertex
 from argosy.errors import ArgosyError, InvalidParameter
 from argosy.image.platforms import host_platform, parse_platform
+from argosy.linux.path import DIRECTORY, open_in_root
+from argosy.runtime.copy_up import copy_up
 from argosy.spec.build_step import BuildStep, StepMount
 
 Diff = tuple[str, ...]
@@ -162,7 +162,7 @@ class RunOperation:
         path, is_new = stack.enter_context(use)
         if is_new and source:
             with tools.assembler.view(source, tools.lease) as view:
-                _fill(path, Files(view.descriptor, FileDigests()), mount.source)
+                _fill(path, view.descriptor, mount.source)
         # An id of another build's must not lead out of the directory: it is a name of ours.
         return StepMount("bind", each.target, path, "", read_only=mount.read_only)
 
@@ -210,26 +210,20 @@ def _write(path: str, data: bytes, mode: int, owner: tuple[int, int]) -> None:
         os.close(descriptor)
 
 
-def _fill(directory: str, files: Files, source: str) -> None:
-    """What a cache mount begins with."""
-    found = files.lookup(source)
-    if found is None or not found[1].is_directory:
+def _fill(directory: str, root: int, source: str) -> None:
+    """What a cache mount begins with. Another build may be at work in it already."""
+    try:
+        origin = open_in_root(root, source or "/", os.O_RDONLY | os.O_DIRECTORY)
+    except (FileNotFoundError, NotADirectoryError):
         return
-    prefix = len(found[0]) + 1 if found[0] else 0
-    for path, status in files.walk(found[0]):
-        target = os.path.join(directory, path[prefix:])
-        if status.is_directory:
-            os.mkdir(target, status.mode & 0o7777)
-        elif status.is_link:
-            os.symlink(files.link(path), target)
-        elif status.is_regular:
-            descriptor = files.open(path, status)
-            with open(descriptor, "rb") as reader, open(target, "xb") as writer:
-                shutil.copyfileobj(reader, writer)
-                os.fchmod(writer.fileno(), status.mode & 0o7777)
-        else:
-            continue
-        os.chown(target, status.uid, status.gid, follow_symlinks=False)
+    try:
+        target = os.open(directory, DIRECTORY)
+        try:
+            copy_up(origin, target)
+        finally:
+            os.close(target)
+    finally:
+        os.close(origin)
 
 
 def _parents(path: bytes) -> list[bytes]:

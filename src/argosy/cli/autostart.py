@@ -30,7 +30,9 @@ def start(address: str) -> None:
     """Spawn the engine and wait until it answers. Raises Failure."""
     import subprocess
 
-    with open(LOG, "ab") as log:
+    # It tells what containers are called and run.
+    with open(os.open(LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600), "ab") as log:
+        os.fchmod(log.fileno(), 0o600)
         process = subprocess.Popen(
             [sys.executable, "-m", "argosy.daemon"],
             stdin=subprocess.DEVNULL,

@@ -21,30 +21,31 @@ from argosy.engine.shim_link import ShimError, ShimLink
 from argosy.errors import Unavailable
 from argosy.image import Images, ImageUser
 from argosy.image.placement import spread_subdirectories
+from argosy.linux.private import hide, make_private
 from argosy.volume.store import VolumeStore
 
 log = logging.getLogger("argosy")
 T = TypeVar("T")
 _THREADS = 16
+_DATABASE, _SHIM_LOG = "argosy.db", "shim.log"
 
 
 class Engine:
     """The verbs are modules beside this one: `create`, `start`, `stop`, `remove`, `supervise`, …"""
 
     def __init__(self, settings: Settings) -> None:
-        for directory in (
-            settings.root,
-            settings.run,
-            settings.containers,
-            settings.bundles,
-            settings.rootfs,
-        ):
-            os.makedirs(directory, mode=0o711, exist_ok=True)
+        make_private(settings.root)
+        make_private(settings.run, settings.group)
+        for directory in (settings.containers, settings.bundles, settings.rootfs):
+            make_private(directory)
         for parent in (settings.containers, settings.bundles):
             spread_subdirectories(parent)
         stubs.lay(settings.stubs)
+        for name in (_DATABASE, f"{_DATABASE}-wal", f"{_DATABASE}-shm", _SHIM_LOG):
+            with contextlib.suppress(FileNotFoundError):
+                hide(os.path.join(settings.root, name))
         self.settings = settings
-        self.database = Database(os.path.join(settings.root, "argosy.db"))
+        self.database = Database(os.path.join(settings.root, _DATABASE))
         self.events = Events()
         self.loop = asyncio.get_running_loop()
         self.images = Images(
@@ -61,7 +62,7 @@ class Engine:
         self.volumes = VolumeStore(os.path.join(settings.root, "volumes"), self.database)
         self.networks = Networks(settings, self.database)
         self.containers = ContainerStore(self.database)
-        self.shim = ShimLink(settings.run, os.path.join(settings.root, "shim.log"), self._shim_event)
+        self.shim = ShimLink(settings.run, os.path.join(settings.root, _SHIM_LOG), self._shim_event)
         self.on_started: Callable[[Container], None] | None = None
         self.on_exit: Callable[[dict[str, Any]], Awaitable[None]] | None = None
         self.on_exec_exit: Callable[[dict[str, Any]], None] | None = None

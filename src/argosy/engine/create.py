@@ -102,7 +102,7 @@ def _free_name(engine: Engine, identifier: str) -> str:
 
 
 def _make_directories(engine: Engine, container: Container) -> None:
-    os.mkdir(engine.directory(container), 0o710)
+    os.mkdir(engine.directory(container), 0o700)
     engine.images.snapshotter.prepare(container.id, container.spec.chain_id or None)
     if container.spec.chain_id:
         engine.images.snapshotter.compact(container.spec.chain_id)

@@ -154,6 +154,8 @@ class Networks:
             descriptor = os.open(os.path.join(directory, name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
             try:
                 os.write(descriptor, text.encode())
+                # The container's users read them.
+                os.fchmod(descriptor, 0o644)
             finally:
                 os.close(descriptor)
 

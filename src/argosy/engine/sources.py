@@ -5,6 +5,7 @@ import os
 from argosy.engine.core import Engine
 from argosy.engine.mounts import Planned
 from argosy.errors import InvalidParameter
+from argosy.linux.private import make_readable
 from argosy.spec.docker_container import MountPoint
 
 _SHARED = ("shared", "rshared")
@@ -28,7 +29,7 @@ def make(engine: Engine, planned: list[Planned]) -> tuple[list[MountPoint], list
                 anonymous.append(volume.name)
         elif item.create_source:
             try:
-                os.makedirs(point.source, exist_ok=True)
+                make_readable(point.source)
             except FileExistsError:
                 pass
             except OSError as error:

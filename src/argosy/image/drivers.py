@@ -39,7 +39,7 @@ def choose_snapshotter(root: str, content: ContentStore, wanted: str = "") -> Ch
         return Choice(OverlaySnapshotter(root), "asked for by --storage-driver")
     # The store's own file system counts: files of some, tmpfs among them, cannot be devices.
     trash = os.path.join(root, "snapshots", "trash")
-    os.makedirs(trash, mode=0o711, exist_ok=True)
+    os.makedirs(trash, mode=0o700, exist_ok=True)
     failures = []
     for make, how in ((DetachedLayers, "files as devices"), (LoopLayers, "loop devices")):
         failure = _try(make(), trash)

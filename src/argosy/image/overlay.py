@@ -51,7 +51,7 @@ class OverlaySnapshotter(StackedSnapshotter[_Meta]):
         self._staging_dir = os.path.join(base, "staging")
         self._links_dir = links or os.path.join(root, "l")
         for directory in (self._committed_dir, self._staging_dir, self._links_dir):
-            os.makedirs(directory, mode=0o711, exist_ok=True)
+            os.makedirs(directory, mode=0o700, exist_ok=True)
         self._places = Places(self._staging_dir)
         self._opaque = whiteout.USER_OPAQUE if userxattr else whiteout.TRUSTED_OPAQUE
         self._boot = boot_id()
@@ -100,7 +100,6 @@ class OverlaySnapshotter(StackedSnapshotter[_Meta]):
                 self.remove(key)
                 return
             meta = _Meta(name, parent, self._new_link(), applied.size, applied.inodes, root, self._boot)
-            os.chmod(directory, 0o711)
             _write_meta(directory, meta)
             os.symlink(self._tree(name), os.path.join(self._links_dir, meta.link))
             os.rename(directory, self._committed_path(name))

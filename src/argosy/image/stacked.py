@@ -63,7 +63,7 @@ class StackedSnapshotter(ABC, Generic[C]):
         self._base = base
         self._active_dir = os.path.join(base, "active")
         # Containers' users other than root pass through here on some paths, and see nothing.
-        os.makedirs(self._active_dir, mode=0o711, exist_ok=True)
+        os.makedirs(self._active_dir, mode=0o700, exist_ok=True)
         # Containers come and go here: see `placement` for why they must not share a place on the disk.
         spread_subdirectories(self._active_dir)
         self._trash = Trash(os.path.join(base, "trash"))
@@ -127,7 +127,7 @@ class StackedSnapshotter(ABC, Generic[C]):
             self._require_free(key)
             self._require_parent(active.parent)
             mounts = self._mounts(key, active)
-            os.mkdir(directory, 0o711)
+            os.mkdir(directory, 0o700)
             try:
                 self._fill(directory, active)
             except BaseException:
@@ -147,7 +147,7 @@ class StackedSnapshotter(ABC, Generic[C]):
                 os.chown(upper, uid, gid)
             os.chmod(upper, mode)
         # The last one made says that the snapshot is whole.
-        os.mkdir(directory + ("/work" if active.writable else "/empty"), 0o755)
+        os.mkdir(directory + ("/work" if active.writable else "/empty"), 0o700)
 
     def _mounts(self, key: str, active: _Active) -> list[Mount]:
         directory = f"{self._active_dir}/{key}"

@@ -77,7 +77,7 @@ class Images:
         are asked before Docker Hub. So many layers are on their way at a time, down and up. `in_use` must
         not call back. Raises InvalidParameter.
         """
-        os.makedirs(root, mode=0o711, exist_ok=True)
+        os.makedirs(root, mode=0o700, exist_ok=True)
         self._root = root
         self._content = ContentStore(root)
         self._content.clean()

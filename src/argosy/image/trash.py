@@ -13,7 +13,7 @@ class Trash:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        os.makedirs(path, mode=0o711, exist_ok=True)
+        os.makedirs(path, mode=0o700, exist_ok=True)
         for name in os.listdir(path):
             remove_tree(os.path.join(path, name))
         self._work: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 
 from argosy import __version__
 from argosy.linux import caps, cgroup, namespaces, process, tty
+from argosy.linux.private import UMASK
 from argosy.runtime import init, plan, protocol
 from argosy.runtime.forkserver import ForkServer, Main
 from argosy.runtime.logfile import Writer
@@ -499,7 +500,7 @@ def main() -> None:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
-    os.umask(0o077)
+    os.umask(UMASK)
     listener.bind(path)
     listener.listen(16)
     process.stop_ignoring_signals()

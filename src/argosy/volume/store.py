@@ -18,6 +18,7 @@ import msgspec
 from argosy.database import Database
 from argosy.errors import Conflict, InvalidParameter, NotFound
 from argosy.ids import NAME, new_id
+from argosy.linux.private import make_readable
 from argosy.linux.remove_tree import remove_tree
 from argosy.volume import options as volume_options
 
@@ -52,7 +53,7 @@ class VolumeStore:
         self._database = database
         self._lock = threading.Lock()
         self._volumes: dict[str, Volume] = {}
-        os.makedirs(root, mode=0o711, exist_ok=True)
+        os.makedirs(root, mode=0o700, exist_ok=True)
         database.define(_TABLE)
         for name, created, labels, options in database.read(
             "SELECT name, created, labels, options FROM volumes"
@@ -112,7 +113,7 @@ class VolumeStore:
                 kept[ANONYMOUS_LABEL] = ""
             ordered = dict(sorted((options or {}).items()))
             volume = Volume(name, time.time_ns(), dict(sorted(kept.items())), ordered, self._path(name))
-            os.makedirs(volume.path, mode=0o755, exist_ok=True)
+            make_readable(volume.path)
             row = (name, volume.created, _encoded(kept), _encoded(volume.options))
             self._database.write(
                 lambda connection: connection.execute("INSERT INTO volumes VALUES (?, ?, ?, ?)", row),

@@ -176,8 +176,6 @@ class Agents:
                 return None
             if not self._directory:
                 self._directory = tempfile.mkdtemp(prefix="argosy-agent-")
-                # The step's user must come to the socket, which is mounted by itself.
-                os.chmod(self._directory, 0o711)
             path = os.path.join(self._directory, str(len(self._sockets)))
             listener = socket.socket(socket.AF_UNIX)
             listener.bind(path)

@@ -19,7 +19,7 @@ from collections.abc import Callable
 
 from argosy.api.buildkit.connection import Call
 from argosy.errors import InvalidParameter
-from argosy.linux.path import open_in_root
+from argosy.linux.path import O_PATH, open_in_root
 from argosy.linux.remove_tree import remove_at
 from argosy.spec.buildkit import DATA, ERROR, FINISH, REQUEST, STAT, Packet, Stat
 from argosy.wire import protobuf
@@ -124,7 +124,7 @@ class Receiver:
         elif kind == GO_PIPE:
             _clear(directory, name)
             os.mkfifo(name, 0o600, dir_fd=directory)
-            os.chmod(name, permissions(entry.mode), dir_fd=directory)
+            _set_mode(directory, name, permissions(entry.mode))
         elif kind:
             raise Hostile(f"{entry.path}: a special file cannot be part of a build context")
         elif entry.link_name:
@@ -236,6 +236,14 @@ def _checked(path: str) -> tuple[str, str]:
 
 def _clear(directory: int, name: str) -> None:
     remove_at(directory, os.fsencode(name))
+
+
+def _set_mode(directory: int, name: str, mode: int) -> None:
+    handle = os.open(name, O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        os.chmod(f"/proc/self/fd/{handle}", mode)
+    finally:
+        os.close(handle)
 
 
 def _make_directory(directory: int, name: str) -> None:
