@@ -1,6 +1,7 @@
 """From a container to its OCI config.json, with Docker's defaults. Pure."""
 
 import os
+import posixpath
 from typing import Any
 
 from argosy.engine import devices, mounts, stubs
@@ -82,7 +83,8 @@ def _capability(text: str, given: str) -> str:
 
 
 def cgroup_path(spec: Spec, default_parent: str) -> str:
-    parent = "/" + (spec.host.cgroup_parent or default_parent).strip("/")
+    """Below the root of the control groups, whatever the parent says (runc's `CleanPath`)."""
+    parent = posixpath.normpath("/" + (spec.host.cgroup_parent or default_parent).strip("/"))
     return f"{parent.rstrip('/')}/{spec.id}"
 
 

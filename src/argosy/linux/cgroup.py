@@ -147,6 +147,9 @@ def controllers() -> list[str]:
 
 
 def group(path: str) -> Group:
+    """Raises ValueError for a path that would lead out of the hierarchies."""
+    if ".." in path.split("/"):
+        raise ValueError(f"{path!r} is no path of a control group")
     return _V1(path) if version() == 1 else _V2(path)
 
 

@@ -11,6 +11,7 @@ import array
 import json
 import os
 import socket
+import sys
 from typing import Any, NoReturn
 
 from argosy.linux import cgroup, namespaces, process, tty
@@ -49,6 +50,8 @@ def _report(channel: int, message: str, kind: str) -> None:
 def _enter(kept: list[int]) -> None:
     process.prctl(process.PR_SET_DUMPABLE, 0)
     process.close_all_except(kept)
+    # In the container's root, where Python would look from here on, modules are the container's.
+    sys.meta_path.clear()
     os.setsid()
     process.join_new_session_keyring()
 

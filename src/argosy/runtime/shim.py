@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 from argosy import __version__
 from argosy.linux import caps, cgroup, namespaces, process, tty
 from argosy.linux.private import UMASK
+from argosy.linux.sealed import run_sealed
 from argosy.runtime import init, plan, protocol
 from argosy.runtime.forkserver import ForkServer, Main
 from argosy.runtime.logfile import Writer
@@ -495,6 +496,9 @@ def _kill_rest(group: cgroup.Group) -> None:
 
 
 def main() -> None:
+    run_sealed()
+    # The copy it was begun from, above all.
+    process.close_all_except([0, 1, 2])
     directory = sys.argv[1] if len(sys.argv) > 1 else "/run/argosy"
     path = os.path.join(directory, SOCKET_NAME)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)

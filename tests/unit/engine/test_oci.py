@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from argosy.engine import oci
 from argosy.errors import InvalidParameter
-from argosy.linux import caps
+from argosy.linux import caps, cgroup
 from argosy.spec.docker_container import ContainerConfig, DeviceMapping, HostConfig, MountPoint, Ulimit
 from argosy.spec.oci_image import DEFAULT_PATH
 from argosy.spec.oci_runtime import Config
@@ -230,6 +230,19 @@ def test_the_program_and_its_arguments_follow_the_init() -> None:
 def test_a_container_has_a_group_of_its_own_below_its_parent() -> None:
     assert config()["linux"]["cgroupsPath"] == "/argosy/" + "c" * 64
     assert config(host=HostConfig(cgroup_parent="/p/"))["linux"]["cgroupsPath"] == "/p/" + "c" * 64
+
+
+@pytest.mark.parametrize(
+    ("parent", "expected"),
+    [("../../x", "/x/"), ("/../x/./y/..", "/x/"), ("..", "/"), ("/", "/"), ("//a//b//", "/a/b/")],
+)
+def test_no_parent_of_a_group_lies_above_the_root_of_all_groups(parent: str, expected: str) -> None:
+    assert config(host=HostConfig(cgroup_parent=parent))["linux"]["cgroupsPath"] == expected + "c" * 64
+
+
+def test_a_path_with_dots_is_no_group() -> None:
+    with pytest.raises(ValueError, match="is no path of a control group"):
+        cgroup.group("/argosy/../../etc")
 
 
 def test_a_terminal_has_a_size_only_when_one_is_given() -> None:
