@@ -40,7 +40,7 @@ class LocalEngine:
         self.root = directory / "root"
         self.host = f"unix://{self.run}/argosy.sock"
         self._subnet = subnet
-        self._cache = cache
+        self.cache = cache
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -132,7 +132,7 @@ class LocalEngine:
         return answer.stdout.removesuffix("\n")
 
     def import_base(self, name: str = _BUSYBOX) -> None:
-        archive = base_images.archive_of(name, self._cache)
+        archive = base_images.archive_of(name, self.cache)
         self.ok(*base_images.import_arguments(name, archive))
 
     def remove_all(self) -> None:

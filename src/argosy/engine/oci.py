@@ -336,9 +336,10 @@ def _mounts(
         user.append(entry)
     if init:
         user.append({"destination": _INIT_TARGET, "type": "bind", "source": init, "options": ["bind", "ro"]})
-    user.sort(key=lambda mount: mount["destination"].count("/"))
     shadowed = {mount["destination"] for mount in user}
-    return [mount for mount in found if mount["destination"] not in shadowed] + user
+    kept = [mount for mount in found if mount["destination"] not in shadowed]
+    # What is deeper comes later, whoever asked for it: a volume on /dev does not cover /dev/pts.
+    return sorted([*kept, *user], key=lambda mount: mount["destination"].count("/"))
 
 
 def resources(host: HostConfig) -> dict[str, Any]:

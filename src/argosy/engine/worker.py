@@ -127,7 +127,7 @@ class BuildWorker:
         # BuildKit's steps have no such file, and programs look for it.
         config["argosy"]["marks"] = {"files": [], "links": stubs.MARKS["links"]}
         kept = [mount for mount in config["mounts"] if mount["destination"] not in places]
-        config["mounts"] = kept + sorted(wanted, key=lambda mount: mount["destination"].count("/"))
+        config["mounts"] = sorted([*kept, *wanted], key=lambda mount: mount["destination"].count("/"))
         return config
 
     def _mount(self, mount: StepMount) -> Mount:

@@ -42,6 +42,7 @@ AT_RECURSIVE = 0x8000
 AT_EMPTY_PATH = 0x1000
 _MOVE_MOUNT_F_EMPTY_PATH = 4
 _MOVE_MOUNT_T_SYMLINKS = 0x10
+_MOVE_MOUNT_T_EMPTY_PATH = 0x40
 _OPEN_TREE_CLONE = 1
 
 # Options as mount(8) and the OCI runtime spec ("Linux mount options") spell them: (set?, flag).
@@ -122,30 +123,60 @@ def mount_stack(
     """Mount (type, source, options) one over the other at `target`.
 
     `%N` among an overlay's lower layers is the root of the Nth of them. `opened` are descriptors of the
-    first ones, if they are mounted nowhere yet.
+    first ones, if they are mounted nowhere yet. An overlay's directories are given by descriptor: its options
+    show in the mount table, must fit a page, and are nobody's business.
     """
     roots: list[int] = []
+    held: list[int] = []
     try:
         for number, (kind, source, options) in enumerate(mounts):
             if number < len(opened):
                 move_mount(opened[number], target)
             else:
-                flags, _, data = parse_options([_with_roots(option, roots) for option in options])
+                given = [_by_descriptor(option, roots, held) for option in options]
+                flags, _, data = parse_options(given)
                 mount(source, target, "" if flags & MS_BIND else kind, flags, data)
             if len(roots) + 1 < len(mounts):
                 roots.append(os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
     finally:
-        for root in roots:
-            os.close(root)
+        for descriptor in (*roots, *held):
+            os.close(descriptor)
 
 
-def _with_roots(option: str, roots: list[int]) -> str:
+_DIRECTORIES_OF_OVERLAY = ("lowerdir", "upperdir", "workdir")
+
+
+def _by_descriptor(option: str, roots: list[int], held: list[int]) -> str:
+    """`held` gets the descriptors that are opened for it."""
     name, equals, value = option.partition("=")
-    if name != "lowerdir" or "%" not in value:
+    if name not in _DIRECTORIES_OF_OVERLAY:
         return option
-    paths = value.split(":")
-    lower = [f"/proc/self/fd/{roots[int(path[1:])]}" if path[:1] == "%" else path for path in paths]
-    return name + equals + ":".join(lower)
+    paths = []
+    for path in value.split(":") if name == "lowerdir" else [value]:
+        if path[:1] == "%":
+            descriptor = roots[int(path[1:])]
+        else:
+            descriptor = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            held.append(descriptor)
+        paths.append(f"/proc/self/fd/{descriptor}")
+    return name + equals + ":".join(paths)
+
+
+class _StatFs(ctypes.Structure):
+    """statfs(2); what follows the type is of no interest here, and at most this long."""
+
+    _fields_ = [("f_type", ctypes.c_long), ("rest", ctypes.c_byte * 248)]
+
+
+PROC, SYSFS = 0x9FA0, 0x62656572
+
+
+def filesystem_type(descriptor: int) -> int:
+    """The magic number of the file system that it is open in. Raises OSError."""
+    found = _StatFs()
+    check(libc.fstatfs(ctypes.c_int(descriptor), ctypes.byref(found)), "fstatfs")
+    kind: int = found.f_type
+    return kind
 
 
 def move_mount(descriptor: int, target: str) -> None:
@@ -155,10 +186,20 @@ def move_mount(descriptor: int, target: str) -> None:
     syscall(SYS_MOVE_MOUNT, "move_mount", *arguments, path=target)
 
 
-def open_tree(path: str, *, below: bool = False) -> int:
-    """A copy of the mount at `path`, and of those `below` it, that is mounted nowhere; kernel 5.2 and up."""
+def attach(tree: int, point: int) -> None:
+    """Mount what fsmount(2) or open_tree(2) returned on what `point` is open at: no path is resolved, so that
+    nobody can lead it elsewhere. From then on `tree` is the mount's root."""
+    flags = _MOVE_MOUNT_F_EMPTY_PATH | _MOVE_MOUNT_T_EMPTY_PATH
+    syscall(SYS_MOVE_MOUNT, "move_mount", tree, b"", point, b"", flags)
+
+
+def open_tree(source: str | int, *, below: bool = False) -> int:
+    """A copy of the mount at a path or descriptor, and of those `below` it, that is mounted nowhere; kernel
+    5.2 and up. Its root is what is there. Raises OSError."""
     flags = _OPEN_TREE_CLONE | os.O_CLOEXEC | (AT_RECURSIVE if below else 0)
-    return syscall(SYS_OPEN_TREE, "open_tree", AT_FDCWD, os.fsencode(path), flags, path=path)
+    if isinstance(source, int):
+        return syscall(SYS_OPEN_TREE, "open_tree", source, b"", flags | AT_EMPTY_PATH)
+    return syscall(SYS_OPEN_TREE, "open_tree", AT_FDCWD, os.fsencode(source), flags, path=source)
 
 
 def umount(target: str, flags: int = 0) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from argosy.linux.libc import SYS_OPENAT2, syscall
 
 RESOLVE_NO_MAGICLINKS = 0x02
+RESOLVE_NO_SYMLINKS = 0x04
 RESOLVE_IN_ROOT = 0x10
 O_PATH = 0o10000000
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -25,9 +26,11 @@ class _OpenHow(ctypes.Structure):
     _fields_ = [("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64)]
 
 
-def open_in_root(root: int, path: str | bytes, flags: int, mode: int = 0) -> int:
-    """Open `path` as a process whose root is the directory `root` would. Raises OSError."""
-    how = _OpenHow(flags=flags | os.O_CLOEXEC, mode=mode, resolve=RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
+def open_in_root(root: int, path: str | bytes, flags: int, mode: int = 0, *, links: bool = True) -> int:
+    """Open `path` as a process whose root is the directory `root` would. Raises OSError, without `links` for
+    every symbolic link on the way."""
+    resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | (0 if links else RESOLVE_NO_SYMLINKS)
+    how = _OpenHow(flags=flags | os.O_CLOEXEC, mode=mode, resolve=resolve)
     encoded = os.fsencode(path) or b"."
     return syscall(SYS_OPENAT2, "openat2", root, encoded, ctypes.byref(how), ctypes.sizeof(how), path=encoded)
 

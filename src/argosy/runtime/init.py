@@ -39,8 +39,16 @@ def _guarded(channel: int, body: Any) -> NoReturn:
     except Refused as error:
         _report(channel, str(error), "refused")
     except BaseException as error:  # noqa: BLE001  whatever it is, the engine must hear of it
-        _report(channel, f"{type(error).__name__}: {error}", "failed")
+        _report(channel, _described(error), "failed")
     os._exit(127)
+
+
+def _described(error: BaseException) -> str:
+    """In the words of the call that failed; whatever else it is, is a fault of ours."""
+    if isinstance(error, OSError) and error.errno:
+        place = f" {os.fsdecode(error.filename)}" if error.filename else ""
+        return f"{(error.strerror or os.strerror(error.errno)).lower()}{place}"
+    return f"{type(error).__name__}: {error}"
 
 
 def _report(channel: int, message: str, kind: str) -> None:

@@ -90,13 +90,17 @@ class FileSystemMount(NamedTuple):
 
     def execute(self, context: Context) -> None:
         flags, propagation, data = mount.parse_options(self.options)
-        point = make_mountpoint(context.root, self.target, directory=True)
+        if self.type in _KERNELS or self.target == "/dev":
+            point = _ordinary_point(context.root, self.target, self.type)
+        else:
+            point = _users_point(context.root, self.source, self.target, directory=True)
         try:
-            mount.mount(self.source, f"/proc/self/fd/{point}", self.type, flags, data)
+            if propagation:
+                _attach_new(self.type, flags, propagation, data, point)
+            else:
+                mount.mount(self.source, f"/proc/self/fd/{point}", self.type, flags, data)
         finally:
             os.close(point)
-        if propagation:
-            _propagate(context.root, self.target, propagation, directory=True)
 
     def describe(self) -> str:
         return f"mount {self.type} on {self.target}"
@@ -207,35 +211,36 @@ def _bind(
 
 def _bind_path(root: int, source: str, target: str, flags: int, propagation: int, *, below: bool) -> None:
     try:
-        directory = stat.S_ISDIR(os.stat(source).st_mode)
+        tree = mount.open_tree(source, below=bool(flags & mount.MS_REC))
     except FileNotFoundError:
         raise Refused(f"bind source path does not exist: {source}") from None
-    point = make_mountpoint(root, target, directory=directory)
     try:
-        mount.mount(source, f"/proc/self/fd/{point}", flags=mount.MS_BIND | flags & mount.MS_REC)
-    finally:
-        os.close(point)
-    attributes = flags & ~(mount.MS_BIND | mount.MS_REC)
-    if not propagation and not attributes:
-        return
-    # The descriptor names what the mount hides; reopened, it names the mount.
-    point = make_mountpoint(root, target, directory=directory)
-    try:
-        path = f"/proc/self/fd/{point}"
-        if propagation:
-            mount.mount("", path, flags=propagation)
-        if attributes:
-            kept = _mount_flags(path)
-            mount.mount("", path, flags=mount.MS_BIND | mount.MS_REMOUNT | attributes | kept)
-        if attributes & mount.MS_RDONLY and flags & mount.MS_REC and below:
+        directory = stat.S_ISDIR(os.fstat(tree).st_mode)
+        point = _users_point(root, source, target, directory=directory, tree=tree)
+        try:
+            mount.attach(tree, point)
+        finally:
+            os.close(point)
+        _set_flags(tree, flags & ~(mount.MS_BIND | mount.MS_REC), propagation)
+        if flags & mount.MS_RDONLY and flags & mount.MS_REC and below:
             try:
-                mount.restrict(path, mount.MOUNT_ATTR_RDONLY)
+                mount.restrict(tree, mount.MOUNT_ATTR_RDONLY)
             except OSError as error:
                 # Kernels before 5.12: the mount itself is read-only, mounts below it are not.
                 if error.errno != errno.ENOSYS:
                     raise
     finally:
-        os.close(point)
+        os.close(tree)
+
+
+def _set_flags(tree: int, attributes: int, propagation: int) -> None:
+    """Of a mount whose root `tree` is."""
+    path = f"/proc/self/fd/{tree}"
+    if propagation:
+        mount.mount("", path, flags=propagation)
+    if attributes:
+        kept = _mount_flags(path)
+        mount.mount("", path, flags=mount.MS_BIND | mount.MS_REMOUNT | attributes | kept)
 
 
 def _mount_flags(path: str) -> int:
@@ -245,12 +250,86 @@ def _mount_flags(path: str) -> int:
     return sum(flag for bit, flag in known if held & bit)
 
 
-def _propagate(root: int, target: str, flags: int, *, directory: bool) -> None:
-    point = make_mountpoint(root, target, directory=directory)
+def _attach_new(kind: str, flags: int, propagation: int, data: str, point: int) -> None:
+    pairs = [item.partition("=")[::2] for item in data.split(",") if item]
+    tree = open_filesystem(kind, pairs)
     try:
-        mount.mount("", f"/proc/self/fd/{point}", flags=flags)
+        mount.attach(tree, point)
+        _set_flags(tree, flags, propagation)
     finally:
+        os.close(tree)
+
+
+# File systems of the kernel's that a container has of its own.
+_KERNELS = ("proc", "sysfs")
+# runc's list (`checkProcMount`): what lxcfs stands in for, and the like.
+_STOOD_IN_FOR = frozenset(
+    f"/proc/{name}"
+    for name in (
+        "cpuinfo",
+        "diskstats",
+        "loadavg",
+        "meminfo",
+        "net/dev",
+        "slabinfo",
+        "stat",
+        "swaps",
+        "sys/crypto/fips_enabled",
+        "sys/kernel/ns_last_pid",
+        "uptime",
+    )
+)
+
+
+def _ordinary_point(root: int, target: str, kind: str) -> int:
+    """Where no link of the image's may lead elsewhere. Raises Refused."""
+    try:
+        return open_in_root(root, target, O_PATH | os.O_DIRECTORY, links=False)
+    except FileNotFoundError:
+        return make_mountpoint(root, target, directory=True)
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENOTDIR):
+            raise
+        raise Refused(f'filesystem "{kind}" must be mounted on ordinary directory: {target}') from None
+
+
+def _users_point(root: int, source: str, target: str, *, directory: bool, tree: int = -1) -> int:
+    """Where something of the user's or the image's goes, `tree` if it is a bind. What the kernel shows of
+    itself, and with it all that is masked there, is not to be covered. Raises Refused."""
+    problem = f'error mounting "{source}" to rootfs at "{target}"'
+    # Before it is made: nothing can be, in there.
+    if target.startswith("/proc/") and target not in _STOOD_IN_FOR:
+        raise Refused(f'{problem}: "{target}" cannot be mounted because it is inside /proc')
+    try:
+        point = make_mountpoint(root, target, directory=directory)
+    except NotADirectoryError:
+        kinds = "a directory onto a file" if directory else "a file onto a directory"
+        raise Refused(
+            f"{problem}: not a directory: Are you trying to mount {kinds}? Check if the specified host path "
+            "exists and is the expected type"
+        ) from None
+    except OSError as error:
+        raise Refused(f"{problem}: create {target}: {os.strerror(error.errno or 0).lower()}") from None
+    reason = _reason_against(point, target, tree)
+    if reason:
         os.close(point)
+        raise Refused(f'{problem}: "{target}" cannot be mounted because {reason}')
+    return point
+
+
+def _reason_against(point: int, target: str, tree: int) -> str:
+    kind = mount.filesystem_type(point)
+    if target == "/proc":
+        is_proc = tree >= 0 and mount.filesystem_type(tree) == mount.PROC
+        return "" if is_proc else "it is not of type proc"
+    if kind == mount.PROC:
+        return "" if target in _STOOD_IN_FOR else "it is inside /proc"
+    if kind == mount.SYSFS and not f"{target}/".startswith("/sys/"):
+        return "it is inside /sys"
+    return ""
+
+
+_MOUNTED_STRICTLY = mount.MOUNT_ATTR_NOSUID | mount.MOUNT_ATTR_NODEV | mount.MOUNT_ATTR_NOEXEC
 
 
 class MountCgroups(NamedTuple):
@@ -261,17 +340,17 @@ class MountCgroups(NamedTuple):
 
     def execute(self, context: Context) -> None:
         flags, _, _ = mount.parse_options(self.options)
+        setup = mount.MS_NOSUID | mount.MS_NODEV | mount.MS_NOEXEC
         point = make_mountpoint(context.root, self.target, directory=True)
         try:
             if cgroup.version() == 2:
                 mount.mount("cgroup", f"/proc/self/fd/{point}", "cgroup2", flags)
                 return
-            setup = mount.MS_NOSUID | mount.MS_NODEV | mount.MS_NOEXEC
-            mount.mount("tmpfs", f"/proc/self/fd/{point}", "tmpfs", setup, "mode=755")
+            # New, and nobody else can reach it: its names need no care.
+            top = open_filesystem("tmpfs", [("mode", "755")], _MOUNTED_STRICTLY)
+            mount.attach(top, point)
         finally:
             os.close(point)
-        # The tmpfs is new, and nobody else can reach it: its names need no care.
-        top = make_mountpoint(context.root, self.target, directory=True)
         try:
             for controller in cgroup.controllers():
                 os.mkdir(controller, dir_fd=top)
@@ -307,10 +386,17 @@ class MakeDevices(NamedTuple):
 
 def _make_device(parent: int, name: str, device: Device) -> None:
     kind = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}[device["type"]]
-    number = os.makedev(device.get("major", 0), device.get("minor", 0))
+    number = os.makedev(device.get("major", 0), device.get("minor", 0)) if kind != stat.S_IFIFO else 0
     try:
         os.mknod(name, kind | device.get("fileMode", 0o666), number, dir_fd=parent)
     except FileExistsError:
+        # In a /dev that is a volume or the host's. What stands there must be what programs take it for.
+        present = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        if (stat.S_IFMT(present.st_mode), present.st_rdev) != (kind, number):
+            raise Refused(
+                f"{device['path']} is there already, and is not the device {device.get('major', 0)}:"
+                f"{device.get('minor', 0)}: remove it from what is mounted on /dev"
+            ) from None
         return
     owner = device.get("uid", 0), device.get("gid", 0)
     if owner != (0, 0):
@@ -365,21 +451,42 @@ class RemountReadonly(NamedTuple):
         return f"remount {self.path} read-only"
 
 
-class MaskPath(NamedTuple):
-    path: str
+class MaskPaths(NamedTuple):
+    """Hides files behind the host's own /dev/null, and directories behind nothing. The container's /dev/null
+    is whatever its image says (CVE-2025-31133)."""
+
+    paths: tuple[str, ...]
 
     def execute(self, context: Context) -> None:
+        null = os.open("/dev/null", O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
-            status = os.lstat(self.path)
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        if stat.S_ISDIR(status.st_mode):
-            mount.mount("tmpfs", self.path, "tmpfs", mount.MS_RDONLY, "size=0k,nr_inodes=1")
-        else:
-            mount.mount("/dev/null", self.path, flags=mount.MS_BIND)
+            status = os.fstat(null)
+            if not stat.S_ISCHR(status.st_mode) or status.st_rdev != _NULL:
+                raise Refused("/dev/null of this host is not the null device: mknod -m 666 /dev/null c 1 3")
+            for path in self.paths:
+                _mask(context.root, path, null)
+        finally:
+            os.close(null)
 
     def describe(self) -> str:
-        return f"mask {self.path}"
+        return f"mask {' '.join(self.paths)}"
+
+
+_NULL = os.makedev(1, 3)
+
+
+def _mask(root: int, path: str, null: int) -> None:
+    try:
+        point = open_in_root(root, path, O_PATH)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    try:
+        if stat.S_ISDIR(os.fstat(point).st_mode):
+            mount.mount("tmpfs", f"/proc/self/fd/{point}", "tmpfs", mount.MS_RDONLY, "size=0k,nr_inodes=1")
+        else:
+            mount.mount(f"/proc/self/fd/{null}", f"/proc/self/fd/{point}", flags=mount.MS_BIND)
+    finally:
+        os.close(point)
 
 
 class ReadonlyPath(NamedTuple):
@@ -387,11 +494,18 @@ class ReadonlyPath(NamedTuple):
 
     def execute(self, context: Context) -> None:
         try:
-            mount.mount(self.path, self.path, flags=mount.MS_BIND | mount.MS_REC)
+            point = open_in_root(context.root, self.path, O_PATH)
         except (FileNotFoundError, NotADirectoryError):
             return
-        flags = mount.MS_NOSUID | mount.MS_NODEV | mount.MS_NOEXEC
-        mount.mount("", self.path, flags=mount.MS_BIND | mount.MS_REMOUNT | mount.MS_RDONLY | flags)
+        try:
+            tree = mount.open_tree(point, below=True)
+            try:
+                mount.attach(tree, point)
+                _set_flags(tree, mount.MS_RDONLY | mount.MS_NOSUID | mount.MS_NODEV | mount.MS_NOEXEC, 0)
+            finally:
+                os.close(tree)
+        finally:
+            os.close(point)
 
     def describe(self) -> str:
         return f"make {self.path} read-only"

@@ -14,6 +14,7 @@ from ipaddress import ip_address, ip_interface
 from typing import NamedTuple, Protocol
 
 from argosy.linux import caps, cgroup, mount, namespaces, netlink, process, seccomp, tty
+from argosy.linux.path import O_PATH, open_in_root
 from argosy.runtime import users
 from argosy.spec.oci_runtime import Capabilities, ConsoleSize, Endpoint, Rlimit
 
@@ -225,16 +226,33 @@ class OpenTerminal(NamedTuple):
     console: bool
 
     def execute(self, context: Context) -> None:
-        master, slave, number = tty.open_pty()
+        master, slave, _ = tty.open_pty()
         if self.size:
             tty.set_size(slave, self.size["height"], self.size["width"])
         if self.console:
-            os.close(os.open("/dev/console", os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, 0o620))
-            mount.mount(f"/dev/pts/{number}", "/dev/console", flags=mount.MS_BIND)
+            _mount_console(slave)
         context.terminal_master, context.terminal_slave = master, slave
 
     def describe(self) -> str:
         return "open a terminal"
+
+
+def _mount_console(terminal: int) -> None:
+    """By descriptors: names in a /dev that others share may come to mean something else (CVE-2025-52565)."""
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open("/dev/console", os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o620))
+    point = os.open("/dev/console", O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        mode = os.fstat(point).st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISCHR(mode):
+            raise Refused("/dev/console of the container is neither a file nor a device")
+        tree = mount.open_tree(terminal)
+        try:
+            mount.attach(tree, point)
+        finally:
+            os.close(tree)
+    finally:
+        os.close(point)
 
 
 class SetSysctl(NamedTuple):
@@ -244,7 +262,11 @@ class SetSysctl(NamedTuple):
     def execute(self, context: Context) -> None:
         path = "/proc/sys/" + self.key.replace(".", "/")
         try:
-            with open(path, "w") as file:
+            # The kernel's own and not what stands for it (CVE-2025-52881).
+            descriptor = open_in_root(context.root, path, os.O_WRONLY, links=False)
+            with open(descriptor, "w") as file:
+                if mount.filesystem_type(descriptor) != mount.PROC:
+                    raise Refused(f"{path} of the container is not the kernel's")
                 file.write(self.value)
         except OSError as error:
             verb = "open" if error.errno == errno.ENOENT else "write"

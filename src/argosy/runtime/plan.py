@@ -92,11 +92,8 @@ def plan_init(config: Config) -> list[op.Operation]:
     if "cgroup" in new:
         group.append(op.Unshare(_flags({"cgroup"})))
     steps += _plan_root(config, group)
-    steps += [op.SetSysctl(key, value) for key, value in sorted(linux.get("sysctl", {}).items())]
     if config["root"].get("readonly"):
         steps.append(mounting.RemountReadonly("/"))
-    steps += [mounting.ReadonlyPath(path) for path in linux.get("readonlyPaths", [])]
-    steps += [mounting.MaskPath(path) for path in linux.get("maskedPaths", [])]
     return steps + _plan_process(process, console=True, create_directory=True)
 
 
@@ -136,6 +133,12 @@ def _plan_root(config: Config, group: list[op.Operation]) -> list[op.Operation]:
     marks = config.get("argosy", {}).get("marks")
     if marks:
         steps.append(mounting.MarkRoot(tuple(marks["files"]), tuple(marks["links"].items())))
+    # Of what the image has, and not of what will be mounted there.
+    steps += [
+        mounting.CopyUp(entry["source"], entry["destination"])
+        for entry in config.get("mounts", [])
+        if entry["destination"] in config.get("argosy", {}).get("copyUp", [])
+    ]
     for entry in config.get("mounts", []):
         kind, target = entry.get("type", ""), entry["destination"]
         options = tuple(entry.get("options", []))
@@ -147,8 +150,6 @@ def _plan_root(config: Config, group: list[op.Operation]) -> list[op.Operation]:
             group = []
             steps.append(mounting.MountCgroups(target, options))
         elif kind == "bind" or "bind" in options or "rbind" in options:
-            if target in config.get("argosy", {}).get("copyUp", []):
-                steps.append(mounting.CopyUp(entry["source"], target))
             subpath = entry.get("argosySubpath", "")
             steps.append(mounting.BindMount(entry["source"], target, options, subpath))
         else:
@@ -156,7 +157,11 @@ def _plan_root(config: Config, group: list[op.Operation]) -> list[op.Operation]:
         if target == "/dev":
             steps.append(mounting.MakeDevices((*_DEFAULT_DEVICES, *linux.get("devices", []))))
             steps.append(mounting.LinkDevices(_DEVICE_LINKS))
-    return [*steps, *group, mounting.PivotRoot(path)]
+    steps += [*group, *(op.SetSysctl(key, value) for key, value in sorted(linux.get("sysctl", {}).items()))]
+    steps += [mounting.ReadonlyPath(path) for path in linux.get("readonlyPaths", [])]
+    if linux.get("maskedPaths"):
+        steps.append(mounting.MaskPaths(tuple(linux["maskedPaths"])))
+    return [*steps, mounting.PivotRoot(path)]
 
 
 Written = list[tuple[str, tuple[object, ...]]]

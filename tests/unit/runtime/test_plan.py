@@ -61,6 +61,9 @@ def only(steps: list[op.Operation], kind: type) -> Any:
     return found[0]
 
 
+_MOUNTED = (mounting.FileSystemMount, mounting.BindMount, mounting.MountCgroups)
+
+
 @given(st.sets(st.sampled_from(KINDS)), st.sets(st.sampled_from(KINDS)))
 def test_every_namespace_is_made_or_joined_once(new: set[str], lent: set[str]) -> None:
     lent -= new
@@ -105,15 +108,13 @@ def test_nothing_is_mounted_from_outside_after_the_root_has_been_pivoted_to(
     pivot = order.index(mounting.PivotRoot)
     assert order.count(mounting.PivotRoot) == 1
     assert all(kind not in MOUNTING for kind in order[pivot:])
-    inside = (
-        op.SetSysctl,
-        mounting.RemountReadonly,
-        mounting.MaskPath,
-        mounting.ReadonlyPath,
-        op.OpenTerminal,
-        op.LookUpUser,
-    )
+    inside = (mounting.RemountReadonly, op.OpenTerminal, op.LookUpUser)
     assert all(kind not in inside for kind in order[:pivot])
+    # While /dev/null and /proc/self/fd are still the host's.
+    before = (op.SetSysctl, mounting.MaskPaths, mounting.ReadonlyPath)
+    assert all(kind not in before for kind in order[pivot:])
+    mounted = [number for number, kind in enumerate(order) if kind in _MOUNTED]
+    assert all(number < order.index(op.SetSysctl) < order.index(mounting.ReadonlyPath) for number in mounted)
     assert order.index(mounting.SetPropagation) < order.index(mounting.MountRoot)
 
 
@@ -208,11 +209,18 @@ def test_a_mount_is_made_according_to_its_type_or_options(entry: dict[str, Any],
     only(plan.plan_init(document), kind)
 
 
-def test_a_volume_is_filled_before_it_hides_what_it_is_filled_from() -> None:
-    entry = {"destination": "/data", "type": "bind", "source": "/v", "options": ["rbind"]}
-    steps = plan.plan_init(config(mounts=[entry], argosy={"copyUp": ["/data"]}))
-    order = kinds(steps)
-    assert order.index(mounting.MountRoot) < order.index(mounting.CopyUp) < order.index(mounting.BindMount)
+def test_volumes_are_filled_with_what_the_image_has_before_anything_is_mounted_over_it() -> None:
+    kernels = {"destination": "/sys", "type": "sysfs", "source": "sysfs"}
+    entries = [
+        {"destination": place, "type": "bind", "source": f"/v{number}", "options": ["rbind"]}
+        for number, place in enumerate(("/data", "/sys/firmware", "/data/inner"))
+    ]
+    copied = [entry["destination"] for entry in entries]
+    order = kinds(plan.plan_init(config(mounts=[kernels, *entries], argosy={"copyUp": copied})))
+    copies = [number for number, kind in enumerate(order) if kind is mounting.CopyUp]
+    mounted = [number for number, kind in enumerate(order) if kind in _MOUNTED]
+    assert len(copies) == 3 and order.index(mounting.MountRoot) < min(copies)
+    assert max(copies) < min(mounted)
 
 
 def test_a_root_that_nobody_prepared_is_bound_onto_itself() -> None:
