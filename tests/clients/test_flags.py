@@ -4,6 +4,7 @@ import json
 import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -255,3 +256,21 @@ def test_limits_are_changed_while_it_runs(engine: LocalEngine) -> None:
 def test_the_engines_socket_can_be_lent(engine: LocalEngine) -> None:
     shown = engine.ok("run", "--rm", "--use-api-socket", "busybox", "ls", "/var/run/docker.sock")
     assert shown == "/var/run/docker.sock"
+
+
+def test_a_privileged_container_has_the_seccomp_policy_that_it_is_given(
+    engine: LocalEngine, tmp_path: Path
+) -> None:
+    refusing = {"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38}
+    profile = tmp_path / "profile.json"
+    profile.write_text(json.dumps({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [refusing]}))
+    mode = ["busybox", "grep", "Seccomp:", "/proc/self/status"]
+    assert engine.ok("run", "--rm", "--privileged", *mode).split()[1] == "0"
+    builtin = ["--privileged", "--security-opt", "seccomp=builtin"]
+    assert engine.ok("run", "--rm", *builtin, *mode).split()[1] == "2"
+    own = ["--privileged", "--security-opt", f"seccomp={profile}"]
+    refused = engine.argosy("run", "--rm", *own, "busybox", "mkdir", "/x")
+    assert refused.code == 1 and "Function not implemented" in refused.stderr
+    container = engine.ok("run", "-d", *own, "busybox", "sleep", "1000")
+    for words in (("exec", container), ("exec", "--privileged", container)):
+        assert "Function not implemented" in engine.argosy(*words, "mkdir", "/x").stderr

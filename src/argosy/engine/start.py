@@ -197,7 +197,7 @@ async def seccomp_filter(engine: Engine, container: Container) -> str:
     """The path of the container's compiled filter, or "" without one."""
     host = container.spec.host
     profile = security(host).seccomp
-    if host.privileged or profile == "unconfined":
+    if profile == "unconfined" or (host.privileged and not profile):
         return ""
     cache = os.path.join(engine.settings.run, "seccomp")
     caps = tuple(oci.capabilities(host))

@@ -1,8 +1,10 @@
 """seccomp(2): compiling an allow-list to BPF with libseccomp, and installing it in this process."""
 
 import ctypes
+import errno
 import functools
 import os
+import struct
 from typing import Any, NamedTuple
 
 from argosy.linux.libc import SYS_SECCOMP, syscall
@@ -18,6 +20,15 @@ _ARCH_X86 = 0x40000003
 _ARCH_X32 = 0x4000003E
 _ARCH_ARM = 0x40000028
 _ALSO_ON = {"x86_64": (_ARCH_X86, _ARCH_X32), "aarch64": (_ARCH_ARM,)}
+
+
+# struct sock_filter of <linux/filter.h>, and offsets in <linux/seccomp.h>'s struct seccomp_data.
+_INSTRUCTION = struct.Struct("=HBBI")
+_LOAD, _RETURN, _JUMP, _IF_EQUAL, _IF_GREATER, _IF_BITS = 0x20, 0x06, 0x05, 0x15, 0x25, 0x45
+_NUMBER, _ARCHITECTURE = 0, 4
+_X32_BIT = 0x40000000
+# The kernel's AUDIT_ARCH numbers, which libseccomp goes by, too.
+_NATIVE = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 
 
 class Argument(NamedTuple):
@@ -114,11 +125,47 @@ def compile_filter(default_errno: int, rules: tuple[Rule, ...]) -> bytes:
         descriptor = os.memfd_create("seccomp")
         try:
             _checked(library.seccomp_export_bpf(context, descriptor), "seccomp_export_bpf")
-            return os.pread(descriptor, os.fstat(descriptor).st_size, 0)
+            program = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
         finally:
             os.close(descriptor)
+        if not default_errno or default_errno == errno.ENOSYS:
+            return program
+        return _unknown_calls(library, rules) + program
     finally:
         library.seccomp_release(context)
+
+
+def _unknown_calls(library: Any, rules: tuple[Rule, ...]) -> bytes:
+    """What comes before the filter: a call younger than all that the policy speaks of is none (ENOSYS), as it
+    would be on the kernel that the policy was written for. C libraries then do without it; forbidden, it is
+    an error to them. As runc's `patchbpf`.
+    """
+    machine = os.uname().machine
+    blocks = []
+    for architecture in (_NATIVE.get(machine, 0), _ARCH_X86 if machine == "x86_64" else 0):
+        if not architecture:
+            continue
+        numbers = [
+            library.seccomp_syscall_resolve_name_arch(architecture, rule.name.encode()) for rule in rules
+        ]
+        # The ABI of 32-bit pointers numbers its calls with a bit of its own.
+        others = [(_IF_BITS, 2, 0, _X32_BIT)] if machine == "x86_64" else []
+        blocks.append(
+            [
+                (_LOAD, 0, 0, _NUMBER),
+                *others,
+                (_IF_GREATER, 0, 1, max(numbers, default=0)),
+                (_RETURN, 0, 0, _ACT_ERRNO | errno.ENOSYS),
+            ]
+        )
+        blocks[-1].insert(0, (_IF_EQUAL, 0, len(blocks[-1]) + 1, architecture))
+    instructions = [(_LOAD, 0, 0, _ARCHITECTURE)]
+    left = sum(len(block) + 1 for block in blocks)
+    for block in blocks:
+        left -= len(block) + 1
+        # On to the filter itself.
+        instructions += [*block, (_JUMP, 0, 0, left)]
+    return b"".join(_INSTRUCTION.pack(*instruction) for instruction in instructions)
 
 
 def install(program: bytes) -> None:

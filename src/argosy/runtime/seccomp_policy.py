@@ -94,6 +94,10 @@ _ON_MACHINE = {
 _PERSONALITIES = (0, 8, 0x20000, 0x20008, 0xFFFFFFFF)
 
 
+# Of what is compiled: programs of another are not taken for it.
+_FORMAT = 2
+
+
 class Policy(NamedTuple):
     default_errno: int
     rules: tuple[Rule, ...]
@@ -177,7 +181,7 @@ def _policy(document: Any, capabilities: list[str], machine: str) -> Policy:
 
 def compiled(policy: Policy, cache_directory: str) -> str:
     """The path of the policy's BPF program, compiled once per policy. Atomic and idempotent."""
-    digest = hashlib.sha256(repr(policy).encode()).hexdigest()
+    digest = hashlib.sha256(f"{_FORMAT} {policy!r}".encode()).hexdigest()
     path = f"{cache_directory}/{digest}.bpf"
     if not os.path.exists(path):
         os.makedirs(cache_directory, mode=0o700, exist_ok=True)
