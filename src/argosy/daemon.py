@@ -80,7 +80,7 @@ def _set_proxies(arguments: argparse.Namespace) -> None:
 
 def _lock(settings: Settings) -> int:
     """Hold the pid file for as long as this process lives: two engines must not share one state."""
-    make_private(settings.run, settings.group)
+    make_private(settings.run, settings.group, os.path.basename(settings.pid_file))
     descriptor = os.open(settings.pid_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

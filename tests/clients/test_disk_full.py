@@ -23,11 +23,13 @@ def small(own_engine: LocalEngine) -> Iterator[Path]:
         own_engine.import_base()
         yield root
     finally:
-        own_engine.remove_all()
-        own_engine.stop()
-        subprocess.run(["umount", str(root)], check=True)
-        root.rmdir()
-        saved.rename(root)
+        try:
+            own_engine.remove_all()
+            own_engine.stop()
+        finally:
+            subprocess.run(["umount", "--lazy", str(root)], check=True)
+            root.rmdir()
+            saved.rename(root)
 
 
 def test_a_full_disk_is_told_and_mended_by_making_room(own_engine: LocalEngine, small: Path) -> None:

@@ -79,6 +79,7 @@ def test_a_directory_that_everybody_may_write_to_is_refused(own_engine: LocalEng
     shared = tmp_path / "shared"
     shared.mkdir()
     shared.chmod(0o1777)
+    (shared / "somebody's").touch()
     words = [
         sys.executable,
         "-m",

@@ -34,8 +34,7 @@ class Engine:
     """The verbs are modules beside this one: `create`, `start`, `stop`, `remove`, `supervise`, …"""
 
     def __init__(self, settings: Settings) -> None:
-        make_private(settings.root)
-        make_private(settings.run, settings.group)
+        make_private(settings.root, mark=_DATABASE)
         for directory in (settings.containers, settings.bundles, settings.rootfs):
             make_private(directory)
         for parent in (settings.containers, settings.bundles):

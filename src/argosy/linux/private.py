@@ -14,9 +14,10 @@ from argosy.linux.path import DIRECTORY
 UMASK = 0o077
 
 
-def make_private(path: str, group: str = "") -> None:
+def make_private(path: str, group: str = "", mark: str = "") -> None:
     """Make the directory, or mend an older one's mode: root alone may enter, and `group` pass through, where
-    there is such a group. Raises OSError, and InvalidParameter for a directory like /tmp."""
+    there is such a group. `mark` is a file that shows it to be the engine's. Raises OSError, and
+    InvalidParameter for a directory like /tmp, which holds what others have put there."""
     os.makedirs(path, mode=0o700, exist_ok=True)
     try:
         number = grp.getgrnam(group).gr_gid if group else -1
@@ -25,7 +26,8 @@ def make_private(path: str, group: str = "") -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         status = os.fstat(descriptor)
-        if status.st_mode & stat.S_IWOTH:
+        held = os.listdir(descriptor) if status.st_mode & stat.S_IWOTH else []
+        if held and mark not in held:
             raise InvalidParameter(
                 f"{path} is a directory that everybody may write to", hint="Name a directory inside it."
             )
