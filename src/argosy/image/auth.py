@@ -132,6 +132,8 @@ class Authorizer:
         more: Sequence[tuple[str, str]] = (),
     ) -> _TokenAnswer:
         realm = parameters["realm"]
+        if not insecure and urlsplit(realm).scheme != "https" and credentials != Credentials():
+            raise AuthError(f"the token service {realm} would get credentials without encryption")
         fields = [("service", parameters.get("service", ""))]
         fields += [("scope", each) for each in (scope or parameters.get("scope", "")).split(" ")]
         fields = [(name, value) for name, value in [*fields, *more] if value]
@@ -143,7 +145,9 @@ class Authorizer:
             ]
             headers = {"Content-Type": "application/x-www-form-urlencoded"}
             body = urlencode(fields).encode()
-            response = self._transport.request("POST", realm, headers, body=body, insecure=insecure)
+            response = self._transport.request(
+                "POST", realm, headers, body=body, insecure=insecure, is_secret=True
+            )
         else:
             headers = {"Authorization": _basic(credentials)} if credentials.username else {}
             separator = "&" if urlsplit(realm).query else "?"

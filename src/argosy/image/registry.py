@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import msgspec
 
@@ -24,7 +24,7 @@ from argosy.image.credentials import Credentials
 from argosy.image.document import decode_document
 from argosy.image.proxy import is_loopback
 from argosy.image.reference import DEFAULT_DOMAIN, Reference
-from argosy.image.transport import Body, Response, Transport, TransportError, release
+from argosy.image.transport import Body, Response, Transport, TransportError, origin, release
 from argosy.spec.oci_image import DOCKER_INDEX, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
 
 _T = TypeVar("_T")
@@ -351,7 +351,9 @@ class Repository:
         return {name: value for name, value in headers.items() if name != "Authorization"}
 
     def _is_own(self, url: str) -> bool:
-        return urlsplit(url).netloc.lower() == self._endpoint.host.lower()
+        """Whether it is the registry's; without encryption only where the registry is asked without it."""
+        schemes = ("http", "https") if self._endpoint.insecure else (self._endpoint.scheme,)
+        return origin(url) in {(scheme, self._endpoint.host.lower()) for scheme in schemes}
 
 
 def first_answer(

@@ -35,6 +35,8 @@ Body = bytes | Iterable[bytes] | None
 CERTIFICATES = ("/etc/argosy/certs.d", "/etc/docker/certs.d")
 _TIMEOUT = urllib3.Timeout(connect=30, read=60)
 _REDIRECTS = (301, 302, 303, 307, 308)
+# RFC 9110: the others make a GET of whatever it was, or may.
+_KEEPING = (307, 308)
 _REDIRECT_LIMIT = 10
 # Three layers in four parts each, or five on their way up.
 _POOLED = 16
@@ -76,9 +78,11 @@ class Transport:
         *,
         body: Body = None,
         insecure: bool = False,
+        is_secret: bool = False,
     ) -> Response:
-        """The answer, its body unread: `release` it. Redirects are followed, without our authorization
-        when they lead to another host, unless the body can be sent only once. Raises TransportError."""
+        """The answer, its body unread: `release` it. Redirects are followed as Go's client follows them,
+        unless the body can be sent only once; to another host without our authorization, and with a body
+        that `is_secret` not at all. Raises TransportError."""
         sent = {"User-Agent": f"argosy/{__version__}", **headers}
         for _ in range(_REDIRECT_LIMIT):
             response = self._send(method, url, sent, body, insecure)
@@ -89,8 +93,15 @@ class Transport:
                 return response
             release(response)
             following = urljoin(url, location)
-            if _origin(following) != _origin(url):
+            if response.status not in _KEEPING and method not in ("GET", "HEAD"):
+                method, body = "GET", None
+            if origin(following) != origin(url):
                 sent.pop("Authorization", None)
+                if is_secret and body is not None:
+                    raise TransportError(
+                        f'{method.capitalize()} "{url}": the redirect to {urlsplit(following).netloc} is not '
+                        "followed: it would get credentials that are not for it"
+                    )
             url = following
         raise TransportError(f'{method.capitalize()} "{url}": stopped after {_REDIRECT_LIMIT} redirects')
 
@@ -174,7 +185,8 @@ def release(response: Response) -> None:
         response.close()
 
 
-def _origin(url: str) -> tuple[str, str]:
+def origin(url: str) -> tuple[str, str]:
+    """Who is asked by it (RFC 6454): authorization for one is not for another."""
     parts = urlsplit(url)
     return parts.scheme, parts.netloc.lower()
 

@@ -3,15 +3,19 @@
 import base64
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from urllib3 import HTTPHeaderDict, HTTPResponse
 
 from argosy.errors import ArgosyError, Unauthorized
 from argosy.image import Credentials, Images
-from argosy.image.auth import AuthError
+from argosy.image.auth import AuthError, Authorizer
+from argosy.image.reference import parse_reference
+from argosy.image.registry import Registries
+from argosy.image.transport import Response, Transport, TransportError
 
 from .registry_server import Registry, refuse, reply, serving
 from .samples import layer
@@ -118,3 +122,101 @@ def test_a_token_that_is_never_good_is_not_asked_for_again_and_again(
         images.pull(f"{registry.host}/x:1", credentials=Credentials("me", "pw"))
     assert len(asked) == 1
     assert f"argosy login {registry.host}" in str(caught.value)
+
+
+def test_a_refresh_token_goes_to_no_host_that_a_redirect_names(images: Images, registry: Registry) -> None:
+    with serving() as thief:
+        taken: list[bytes] = []
+
+        def take(handler: BaseHTTPRequestHandler) -> bool:
+            taken.append(handler.rfile.read(int(handler.headers.get("Content-Length") or 0)))
+            reply(handler, 200, b'{"access_token":"good"}')
+            return True
+
+        def redirect(handler: BaseHTTPRequestHandler) -> bool:
+            if not handler.path.startswith("/token"):
+                return _challenged(registry, handler)
+            handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
+            reply(handler, 307, Location=f"http://{thief.host}/token")
+            return True
+
+        registry.respond, thief.respond = redirect, take
+        with pytest.raises(ArgosyError, match="it would get credentials that are not for it"):
+            images.pull(f"{registry.host}/x:1", credentials=Credentials("me", identity_token="mine"))
+        assert taken == []
+
+
+def test_a_redirect_on_the_same_host_is_followed_with_the_token(images: Images, registry: Registry) -> None:
+    asked = serve_tokens(registry, {"access_token": "good", "expires_in": 60})
+    answer = registry.respond
+
+    def redirect(handler: BaseHTTPRequestHandler) -> bool:
+        if handler.path == "/token":
+            handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
+            reply(handler, 308, Location="/token/elsewhere")
+            return True
+        return answer(handler)
+
+    registry.respond = redirect
+    images.pull(f"{registry.host}/x:1", credentials=Credentials("me", identity_token="mine"))
+    assert [fields["refresh_token"] for _, fields in asked] == ["mine"]
+
+
+@pytest.mark.parametrize("status", [301, 302, 303])
+def test_other_redirects_of_a_post_lead_to_a_get_without_what_was_posted(
+    images: Images, registry: Registry, status: int
+) -> None:
+    asked = serve_tokens(registry, {"access_token": "good", "expires_in": 60})
+    answer = registry.respond
+
+    def redirect(handler: BaseHTTPRequestHandler) -> bool:
+        if handler.path == "/token":
+            handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
+            reply(handler, status, Location="/token/elsewhere")
+            return True
+        return answer(handler)
+
+    registry.respond = redirect
+    images.pull(f"{registry.host}/x:1", credentials=Credentials("me", identity_token="mine"))
+    assert [(method, "refresh_token" in fields) for method, fields in asked] == [("GET", False)]
+
+
+@pytest.mark.parametrize(
+    ("credentials", "asks"),
+    [(Credentials("me", "pw"), False), (Credentials("me", identity_token="t"), False), (Credentials(), True)],
+)
+def test_a_token_service_without_encryption_gets_no_credentials_of_a_registry_that_has_it(
+    credentials: Credentials, asks: bool
+) -> None:
+    asked: list[str] = []
+
+    class Recorder(Transport):
+        def request(self, method: str, url: str, headers: Mapping[str, str], **more: object) -> Response:
+            asked.append(url)
+            raise TransportError("recorded")
+
+    challenge = HTTPHeaderDict({"WWW-Authenticate": 'Bearer realm="http://tokens.example/t"'})
+    response = HTTPResponse(headers=challenge, status=401)
+    with pytest.raises(ArgosyError, match="recorded" if asks else "without encryption"):
+        Authorizer(Recorder()).answer(response, "r.example", "s", credentials, insecure=False)
+    assert bool(asked) is asks
+
+
+@pytest.mark.parametrize(
+    ("url", "insecure", "own"),
+    [
+        ("https://r.example/upload", False, True),
+        ("http://r.example/upload", False, False),
+        ("https://r.example:444/upload", False, False),
+        ("https://other.example/upload", False, False),
+        ("http://r.example/upload", True, True),
+    ],
+)
+def test_an_upload_that_is_sent_elsewhere_takes_no_authorization_along(
+    url: str, insecure: bool, own: bool
+) -> None:
+    registries = Registries(insecure=["r.example"] if insecure else [])
+    reference = parse_reference("r.example/x:1")
+    repository = next(iter(registries.repositories(reference, Credentials("me", "pw"))))
+    sent = repository._for_origin(url, {"Authorization": "Bearer x", "Other": "1"})
+    assert ("Authorization" in sent) is own and sent["Other"] == "1"
