@@ -274,3 +274,9 @@ def test_a_privileged_container_has_the_seccomp_policy_that_it_is_given(
     container = engine.ok("run", "-d", *own, "busybox", "sleep", "1000")
     for words in (("exec", container), ("exec", "--privileged", container)):
         assert "Function not implemented" in engine.argosy(*words, "mkdir", "/x").stderr
+
+
+def test_confinement_that_this_host_cannot_give_is_refused(engine: LocalEngine) -> None:
+    answer = engine.argosy("run", "--rm", "--security-opt", "apparmor=no-such-profile", "busybox", "true")
+    assert answer.code == 125 and "apparmor profile" in answer.stderr and "no-such-profile" in answer.stderr
+    engine.ok("run", "--rm", "--security-opt", "apparmor=unconfined", "busybox", "true")

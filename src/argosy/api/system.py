@@ -176,7 +176,8 @@ class System:
             "ContainerdCommit": {"ID": ""},
             "RuncCommit": {"ID": ""},
             "InitCommit": {"ID": ""},
-            "SecurityOptions": ["name=seccomp,profile=builtin"]
+            "SecurityOptions": (["name=apparmor"] if self._engine.apparmor.is_enabled else [])
+            + ["name=seccomp,profile=builtin"]
             + (["name=cgroupns"] if os.path.exists("/proc/self/ns/cgroup") else []),
             "FirewallBackend": {"Driver": "nftables"},
             "Warnings": None,

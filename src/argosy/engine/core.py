@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from argosy.database import Database
 from argosy.engine import stubs
+from argosy.engine.apparmor import AppArmor
 from argosy.engine.container import Container
 from argosy.engine.container_store import ContainerStore
 from argosy.engine.events import Events
@@ -44,6 +45,8 @@ class Engine:
             with contextlib.suppress(FileNotFoundError):
                 hide(os.path.join(settings.root, name))
         self.settings = settings
+        self.apparmor = AppArmor()
+        self.apparmor.prepare()
         self.database = Database(os.path.join(settings.root, _DATABASE))
         self.events = Events()
         self.loop = asyncio.get_running_loop()

@@ -47,6 +47,7 @@ async def create(
         raise InvalidParameter("no command specified")
     networks = _networks(request, host)
     asked.check(config, host, networks)
+    engine.apparmor.profile(host)
     warnings = normalise(host, config)
     _check_links(engine, host)
     _check_joined(engine, host)

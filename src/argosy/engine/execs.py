@@ -181,6 +181,7 @@ class Executions:
             console_size=console_size,
             caps=list(oci.ALL_CAPABILITIES) if config.privileged else oci.capabilities(host),
             no_new_privileges=inherited["noNewPrivileges"],
+            apparmor=inherited.get("apparmorProfile", ""),
             rlimits=inherited.get("rlimits", []),
             oom_score_adj=0,
         )

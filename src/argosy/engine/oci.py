@@ -101,6 +101,7 @@ def process(
     no_new_privileges: bool,
     rlimits: list[Rlimit],
     oom_score_adj: int = 0,
+    apparmor: str = "",
 ) -> Process:
     document: Process = {
         "terminal": terminal,
@@ -120,6 +121,8 @@ def process(
         "rlimits": rlimits,
         "oomScoreAdj": oom_score_adj,
     }
+    if apparmor:
+        document["apparmorProfile"] = apparmor
     if terminal and console_size and any(console_size):
         size: ConsoleSize = {"height": console_size[0], "width": console_size[1]}
         document["consoleSize"] = size
@@ -155,9 +158,11 @@ def config(
     init: str = "",
     images: dict[str, list[RootfsMount]] | None = None,
     shm: str = "",
+    apparmor: str = "",
 ) -> Config:
     """`joined` maps kinds of namespaces to the /proc paths of those that other containers lend; `images`
-    maps places to what is mounted there one over the other; `shm` is a tmpfs that containers share."""
+    maps places to what is mounted there one over the other; `shm` is a tmpfs that containers share;
+    `apparmor` is a profile's name."""
     host, settings = spec.host, spec.config
     hostname = settings.hostname
     secured = security(host)
@@ -188,6 +193,7 @@ def config(
             no_new_privileges=secured.no_new_privileges,
             rlimits=rlimits(host.ulimits or []),
             oom_score_adj=host.oom_score_adj,
+            apparmor=apparmor,
         ),
         "root": {"path": rootfs, "readonly": host.readonly_rootfs},
         "mounts": _mounts(

@@ -14,15 +14,17 @@ _BOOLEANS.update(dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False
 
 class Security(NamedTuple):
     """`seccomp` is "" for the default policy, "unconfined", "builtin" or a profile's JSON; the control
-    groups are `writable_cgroups`, or as the container's privileges have it."""
+    groups are `writable_cgroups`, or as the container's privileges have it; `apparmor` is "" for the default
+    profile."""
 
     no_new_privileges: bool = False
     writable_cgroups: bool | None = None
     seccomp: str = ""
+    apparmor: str = ""
 
 
 def security(host: HostConfig) -> Security:
-    """Labels and AppArmor profiles are let pass: where no such module confines anything, nothing differs.
+    """Labels are let pass, as by a dockerd that was not started with --selinux-enabled.
     Raises InvalidParameter."""
     found = Security()
     for option in host.security_opt or []:
@@ -38,7 +40,9 @@ def security(host: HostConfig) -> Security:
             found = found._replace(no_new_privileges=_boolean(option, value))
         elif name == "writable-cgroups":
             found = found._replace(writable_cgroups=_boolean(option, value))
-        elif name not in ("apparmor", "disable", "label"):
+        elif name == "apparmor":
+            found = found._replace(apparmor=value)
+        elif name not in ("disable", "label"):
             raise InvalidParameter(f'invalid --security-opt 2: "{option}"')
     return found
 

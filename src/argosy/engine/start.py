@@ -148,6 +148,7 @@ def _write_bundle(
         init=_init_path(container),
         images=images,
         shm=_shared_memory(engine, container),
+        apparmor=engine.apparmor.profile(container.spec.host),
     )
     with open(os.path.join(bundle, "config.json"), "wb") as file:
         file.write(_encode(config))

@@ -121,6 +121,7 @@ class BuildWorker:
             seccomp=seccomp,
             endpoints=endpoints,
             joined={},
+            apparmor=engine.apparmor.profile(container.spec.host),
         )
         wanted = [self._mount(mount) for mount in step.mounts]
         places = {mount["destination"] for mount in wanted}

@@ -351,6 +351,38 @@ class SetRlimits(NamedTuple):
         return "set rlimits " + " ".join(limit["type"] for limit in self.limits)
 
 
+class ConfineAtExec(NamedTuple):
+    """Gives the program AppArmor's profile (Documentation/admin-guide/LSM/apparmor.rst). `attributes` are
+    this process's, where security modules that are stacked have directories of their own."""
+
+    profile: str
+    attributes: str = "/proc/self/attr"
+
+    def execute(self, context: Context) -> None:
+        for path in (f"{self.attributes}/apparmor/exec", f"{self.attributes}/exec"):
+            try:
+                descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            except FileNotFoundError:
+                continue
+            try:
+                if mount.filesystem_type(descriptor) != mount.PROC:
+                    raise Refused(f"{path} of the container is not the kernel's")
+                os.write(descriptor, f"exec {self.profile}".encode())
+                return
+            except OSError as error:
+                reason = os.strerror(error.errno or 0).lower()
+                raise Refused(f"{self._problem()}: write {path}: {reason}") from None
+            finally:
+                os.close(descriptor)
+        raise Refused(f"{self._problem()}: the kernel takes none")
+
+    def _problem(self) -> str:
+        return f"unable to apply apparmor profile: apparmor failed to apply profile {self.profile}"
+
+    def describe(self) -> str:
+        return f"be confined by {self.profile} at exec"
+
+
 class BecomeUser(NamedTuple):
     """The last word before exec: credentials, seccomp, capabilities, in the only order that works.
 

@@ -203,7 +203,9 @@ def _plan_process(process: Process, *, console: bool, create_directory: bool) ->
 
 def plan_credentials(process: Process) -> list[op.Operation]:
     """The end of every plan, after stdio is in its place."""
+    profile = process.get("apparmorProfile", "")
     return [
+        *([op.ConfineAtExec(profile)] if profile else []),
         op.BecomeUser(
             process.get("capabilities", {}),
             process.get("noNewPrivileges", False),

@@ -43,6 +43,7 @@ class Process(TypedDict, total=False):
     capabilities: Capabilities
     rlimits: list[Rlimit]
     noNewPrivileges: bool
+    apparmorProfile: str
     oomScoreAdj: int
     # Ours: `user[:group]` as in `--user`, looked up in the container's own files when it runs; and
     # the groups of --group-add, by name or number.

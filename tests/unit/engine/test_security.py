@@ -17,7 +17,8 @@ from argosy.spec.docker_container import HostConfig
         (["writable-cgroups:0"], Security(writable_cgroups=False)),
         (["seccomp:unconfined"], Security(seccomp="unconfined")),
         (['seccomp={"a":"b=c"}'], Security(seccomp='{"a":"b=c"}')),
-        (["label=disable", "apparmor=unconfined", "disable"], Security()),
+        (["label=disable", "disable"], Security()),
+        (["apparmor:x"], Security(apparmor="x")),
     ],
 )
 def test_options_are_read_as_docker_reads_them(options: list[str], expected: Security) -> None:

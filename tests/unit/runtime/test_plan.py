@@ -1,6 +1,8 @@
 """The order in which a container's world is made."""
 
 import marshal
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -325,3 +327,27 @@ def test_a_plan_reads_as_it_was_written() -> None:
 def test_every_operation_can_be_read() -> None:
     steps = [*plan.plan_init(config()), *plan.plan_credentials(config()["process"])]
     assert plan.read(plan.written(steps)) == steps
+
+
+def test_a_profile_confines_the_program_before_the_privileges_go() -> None:
+    process: Process = {"args": ["sh"], "apparmorProfile": "docker-default"}
+    assert kinds(plan.plan_credentials(process)) == [op.ConfineAtExec, op.BecomeUser, op.Exec]
+    assert kinds(plan.plan_credentials({"args": ["sh"]})) == [op.BecomeUser, op.Exec]
+
+
+def test_a_profile_is_told_to_the_kernel_and_to_nobody_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "exec").write_text("")
+    step = op.ConfineAtExec("docker-default", os.fspath(tmp_path))
+    with pytest.raises(op.Refused, match="is not the kernel's"):
+        step.execute(op.Context({}))
+    monkeypatch.setattr(mount, "filesystem_type", lambda _: mount.PROC)
+    step.execute(op.Context({}))
+    assert (tmp_path / "exec").read_text() == "exec docker-default"
+    (tmp_path / "apparmor").mkdir()
+    (tmp_path / "apparmor/exec").write_text("")
+    step.execute(op.Context({}))
+    assert (tmp_path / "apparmor/exec").read_text() == "exec docker-default"
+    with pytest.raises(op.Refused, match="the kernel takes none"):
+        op.ConfineAtExec("x", os.fspath(tmp_path / "none")).execute(op.Context({}))
