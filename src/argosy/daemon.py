@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from ipaddress import IPv4Interface
 
 from argosy import __version__
@@ -21,6 +22,7 @@ from argosy.errors import ArgosyError
 from argosy.linux.private import UMASK, make_private
 
 log = logging.getLogger("argosy")
+_LONGEST_END = 8
 _PROXIES = ("http-proxy", "https-proxy", "no-proxy")
 
 
@@ -103,6 +105,19 @@ def _tell_systemd_ready() -> None:
             notify.send(b"READY=1")
 
 
+def _end_anyway() -> None:
+    """Whatever threads are at, be it a registry that does not answer or a file system that is gone: as after
+    a crash, the next start puts in order what they leave."""
+
+    def end() -> None:
+        log.warning("some work has not ended within %d seconds and is cut off", _LONGEST_END)
+        os._exit(0)
+
+    timer = threading.Timer(_LONGEST_END, end)
+    timer.daemon = True
+    timer.start()
+
+
 async def _serve(settings: Settings) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -122,6 +137,7 @@ async def _serve(settings: Settings) -> None:
     _tell_systemd_ready()
     await stopping.wait()
     log.info("argosyd is stopping; containers go on")
+    _end_anyway()
     await server.close()
     builder.close()
     await engine.close()

@@ -493,3 +493,45 @@ def test_who_builds_in_the_hosts_network_grants_it(module_engine: LocalEngine, c
     links = module_engine.ok("run", "--rm", "in-host", "cat", "/links")
     assert f"{module_engine.name}0" in links
     module_engine.ok("rmi", "in-host")
+
+
+@pytest.mark.parametrize(
+    ("words", "step", "reason"),
+    [
+        (("--network", "container:none-such"), "true", "none-such"),
+        (
+            ("--network", "container:sleeper"),
+            "true",
+            "cannot join network namespace of a non running container",
+        ),
+        (("--network", "some-bridge"), "true", "network mode"),
+        (("--ulimit", "nofile=1000000000:1000000000"), "true", "ulimit"),
+        (("--build-arg", f"BUILDKIT_SANDBOX_HOSTNAME={'h' * 65}"), "true", "invalid host name"),
+        ((), '[""]', ""),
+        ((), '["/no/such/program"]', "no such file or directory"),
+    ],
+)
+def test_a_step_that_cannot_be_set_up_fails_and_says_why(
+    module_engine: LocalEngine, context: Path, words: tuple[str, ...], step: str, reason: str
+) -> None:
+    """It used to hang, for ever and with a thread."""
+    if "container:sleeper" in words and module_engine.argosy("inspect", "sleeper").code:
+        module_engine.ok("create", "--name", "sleeper", "busybox", "true")
+    path = write(context, f"FROM busybox\nENV V={os.urandom(4).hex()}\nRUN {step}\n")
+    assert reason in failure(module_engine, *words, path)
+
+
+def test_a_run_without_words_is_no_step(module_engine: LocalEngine, context: Path) -> None:
+    path = write(context, "FROM busybox\nRUN []\nRUN echo made > /made\n")
+    output = build(module_engine, "-t", "wordless", path)
+    assert "[2/2] RUN echo made" in output
+    assert module_engine.ok("run", "--rm", "wordless", "cat", "/made") == "made"
+
+
+def test_steps_run_in_the_network_of_a_container(module_engine: LocalEngine, context: Path) -> None:
+    lender = module_engine.ok("run", "-d", "busybox", "sleep", "1000")
+    address = module_engine.ok("inspect", "-f", "{{.NetworkSettings.IPAddress}}", lender)
+    path = write(context, f"FROM busybox\nENV V={os.urandom(4).hex()}\nRUN ip addr show eth0 > /seen\n")
+    build(module_engine, "--network", f"container:{lender}", "-t", "lent", path)
+    assert address in module_engine.ok("run", "--rm", "lent", "cat", "/seen")
+    module_engine.ok("rm", "-f", lender)

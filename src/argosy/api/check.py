@@ -1,6 +1,5 @@
 """/system/check, which Docker does not have: the image store read through, message by message."""
 
-import asyncio
 from typing import Any
 
 from argosy.api.http import Request
@@ -31,6 +30,6 @@ class Check:
                     "Problem": found.problem,
                     "Remedy": found.remedy,
                 }
-                asyncio.run_coroutine_threadsafe(stream.send(message), engine.loop).result()
+                engine.from_thread(stream.send(message))
 
         await engine.in_thread(work)

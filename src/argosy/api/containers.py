@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from argosy.api import parameters
 from argosy.api.attach_websocket import Bridge
@@ -189,10 +189,12 @@ class Containers:
         container, keys = self._attachable(request)
         stdout, stderr = request.flag("stdout"), request.flag("stderr")
         connection, initial = request.hijack(RAW if container.terminal else MULTIPLEXED)
-        with connection:
+        # Whoever is gone gets no answer.
+        with connection, contextlib.suppress(ConnectionError):
             if request.flag("logs"):
-                async for data in self._logged(container, stdout=stdout, stderr=stderr):
-                    await self._engine.loop.sock_sendall(connection, data)
+                async with self._logged(container, stdout=stdout, stderr=stderr) as logged:
+                    async for data in logged:
+                        await self._engine.loop.sock_sendall(connection, data)
             if request.flag("stream"):
                 await self._engine.shim.attach(
                     connection,
@@ -210,10 +212,14 @@ class Containers:
         # Until then all streams were attached, whatever was asked for.
         every = request.version < (1, 42)
         stdin, stdout, stderr = (every or request.flag(name) for name in ("stdin", "stdout", "stderr"))
-        with contextlib.closing(Bridge(request, framed=not container.terminal)) as bridge:
+        with (
+            contextlib.closing(Bridge(request, framed=not container.terminal)) as bridge,
+            contextlib.suppress(ConnectionError),
+        ):
             if request.flag("logs"):
-                async for data in self._logged(container, stdout=stdout, stderr=stderr):
-                    await bridge.write(data)
+                async with self._logged(container, stdout=stdout, stderr=stderr) as logged:
+                    async for data in logged:
+                        await bridge.write(data)
             if request.flag("stream"):
                 await self._engine.shim.attach(
                     bridge.end,
@@ -227,8 +233,11 @@ class Containers:
                 )
             await bridge.run()
 
-    def _logged(self, container: Container, *, stdout: bool, stderr: bool) -> AsyncIterator[bytes]:
-        return logs.read(self._engine, container, logs.Query(stdout=stdout, stderr=stderr))
+    def _logged(
+        self, container: Container, *, stdout: bool, stderr: bool
+    ) -> "contextlib.aclosing[AsyncGenerator[bytes, None]]":
+        query = logs.Query(stdout=stdout, stderr=stderr)
+        return contextlib.aclosing(logs.read(self._engine, container, query))
 
     async def resize(self, request: Request) -> Response:
         container = self._find(request)
@@ -255,9 +264,10 @@ class Containers:
             tail=parameters.tail(request.query.get("tail", "")),
         )
         stream = await request.stream(RAW if container.terminal else MULTIPLEXED)
-        async for data in logs.read(self._engine, container, query):
-            if data:
-                await stream.write(data)
+        async with contextlib.aclosing(logs.read(self._engine, container, query)) as logged:
+            async for data in logged:
+                if data:
+                    await stream.write(data)
 
     async def top(self, request: Request) -> Response:
         container = self._find(request)
@@ -296,8 +306,9 @@ class Containers:
         if request.flag("one-shot"):
             raise InvalidParameter("cannot have stream=true and one-shot=true")
         stream = await request.stream()
-        async for sample in stats.follow(self._engine, container):
-            await stream.send(sample)
+        async with contextlib.aclosing(stats.follow(self._engine, container)) as samples:
+            async for sample in samples:
+                await stream.send(sample)
         return None
 
     async def prune(self, request: Request) -> Response:

@@ -1,9 +1,7 @@
 """What is in a container's file system: /containers/{id}/archive, changes, export; and /commit."""
 
-import asyncio
 import base64
 import contextlib
-from typing import Any
 
 import msgspec
 
@@ -50,7 +48,8 @@ class Filesystem:
             return output.begin([(_STAT, _encoded(found))]).write
 
         with contextlib.closing(output):
-            await archive.read_path(self._engine, container, path, request.parameters["id"], begin)
+            called = request.parameters["id"]
+            await archive.read_path(self._engine, container, path, called, begin, output.flush)
 
     async def write(self, request: Request) -> Response:
         container, path = self._find(request), _path(request)
@@ -69,7 +68,7 @@ class Filesystem:
     async def export(self, request: Request) -> None:
         container = self._find(request)
         with contextlib.closing(_Output(self._engine, request, _STREAM)) as output:
-            await archive.export(self._engine, container, lambda: output.begin([]).write)
+            await archive.export(self._engine, container, lambda: output.begin([]).write, output.flush)
 
     async def changes(self, request: Request) -> Response:
         found = await committing.changes(self._engine, self._find(request))
@@ -99,18 +98,21 @@ class _Output:
 
     def __init__(self, engine: Engine, request: Request, content_type: str) -> None:
         self._content_type = content_type
-        self._loop = engine.loop
+        self._engine = engine
         self._request = request
         self._sink: BodySink | None = None
 
     def begin(self, headers: list[tuple[str, str]]) -> BodySink:
-        coroutine: Any = self._request.sink(self._content_type, headers)
-        self._sink = asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+        self._sink = self._engine.from_thread(self._request.sink(self._content_type, headers))
         return self._sink
+
+    def flush(self) -> None:
+        """In the thread that writes: it waits for the client."""
+        if self._sink is not None:
+            self._sink.flush()
 
     def close(self) -> None:
         if self._sink is not None:
-            self._sink.flush()
             self._sink.close()
 
 

@@ -32,6 +32,13 @@ _HIGH_WATER = 1 << 20
 _SEND_BUFFER = 4 << 20
 _SO_SNDBUFFORCE = 32
 _FLUSH_INTERVAL = 0.001
+# What a client may send ahead of who reads it, or may not.
+_MOST_AHEAD = 1 << 20
+# How often a client that is not read from is looked after, in seconds.
+_LOOK_AFTER = 1.0
+# What is read of a body that nobody wanted, and for how long, so that the client gets to the answer.
+_MOST_DRAINED = 256 << 10
+_LINGER = 5.0
 _encode = msgspec.json.Encoder().encode
 _RAW = "application/vnd.docker.raw-stream"
 MULTIPLEXED = "application/vnd.docker.multiplexed-stream"
@@ -159,7 +166,7 @@ class Request:
     ) -> tuple[socket.socket, bytes]:
         """Answer 101 (or 200 to a client that did not ask for an upgrade) and let go of the connection.
 
-        Returns a socket of the caller's own and the bytes that have come in already.
+        Returns a socket of the caller's own and the bytes that have come in already. Raises Gone.
         """
         return self._connection.hijack(self, content_type, headers)
 
@@ -220,6 +227,10 @@ class Connection(asyncio.Protocol):
         self._only_reads = False
         self._source: BodySource | None = None
         self._has_sink = False
+        self._ahead = 0
+        self._paused = False
+        self._lingers = False
+        self._is_deaf = False
 
     # asyncio's side
 
@@ -230,26 +241,48 @@ class Connection(asyncio.Protocol):
         self._connections.add(self)
 
     def data_received(self, data: bytes) -> None:
-        if self._source is not None:
+        if self._source is not None or self._lingers:
             # The rest of an upload that was refused.
             return
         self._protocol.receive_data(data)
         if self._task is None:
             self._next_request()
+            return
+        # Of this request's body, or the next request, which waits until this one is answered.
+        self._ahead += len(data)
+        if self._ahead > _MOST_AHEAD and not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
+            self._look_after()
+        self._wake_reader()
+
+    def _look_after(self) -> None:
+        """Who is not read from is not heard to hang up."""
+        if self._closed or not (self._paused or self._is_deaf):
+            return
+        if self._is_gone():
+            self._transport.abort()
         else:
-            if self._protocol.their_state is h11.DONE:
-                # The next request waits until this one is answered.
-                self._transport.pause_reading()
-            self._wake_reader()
+            self.loop.call_later(_LOOK_AFTER, self._look_after)
+
+    def _read_on(self) -> None:
+        self._ahead = 0
+        self._paused = False
+        self._transport.resume_reading()
 
     def eof_received(self) -> bool:
         """A client may close its side and still want the answer."""
+        if self._lingers:
+            return False
         if self._source is not None:
             return not self._is_gone() and self._protocol.our_state is not h11.MUST_CLOSE
         self._protocol.receive_data(b"")
         if self._task is None or self._is_gone():
             return False
         self._wake_reader()
+        # From here on it is not listened to.
+        self._is_deaf = True
+        self._look_after()
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -362,19 +395,29 @@ class Connection(asyncio.Protocol):
         if self._source is not None:
             self._end_upload(self._source)
             return
-        self._transport.resume_reading()
-        while await self.read_body():
-            pass
+        self._read_on()
+        left = _MOST_DRAINED
+        while part := await self.read_body():
+            left -= len(part)
+            if left < 0:
+                self._linger()
+                return
         if self._protocol.our_state is h11.MUST_CLOSE or self._protocol.their_state is h11.MUST_CLOSE:
             self._transport.close()
             return
         if self._protocol.our_state is h11.DONE and self._protocol.their_state is h11.DONE:
             self._protocol.start_next_cycle()
             self._task = None
-            self._transport.resume_reading()
+            self._read_on()
             self._next_request()
         else:
             self._transport.close()
+
+    def _linger(self) -> None:
+        """Closed at once, the connection would be reset, and the answer lost with it."""
+        self._lingers = True
+        self._transport.write_eof()
+        self.loop.call_later(_LINGER, self._transport.abort)
 
     def _end_upload(self, source: BodySource) -> None:
         """A client that is still sending reads the answer when it is done, or closes at once."""
@@ -408,6 +451,8 @@ class Connection(asyncio.Protocol):
                     self._send(h11.InformationalResponse(status_code=100, headers=[]))
                 if self._closed:
                     raise Gone
+                if self._paused:
+                    self._read_on()
                 self._arrival = self.loop.create_future()
                 await self._arrival
             elif isinstance(event, h11.Data):
@@ -426,6 +471,9 @@ class Connection(asyncio.Protocol):
         self._transport.resume_reading()
 
     def _own_socket(self) -> socket.socket:
+        """A duplicate. Raises Gone."""
+        if self._closed or self._transport.is_closing():
+            raise Gone
         transport_socket = self._transport.get_extra_info("socket")
         duplicate = socket.socket(fileno=socket.dup(transport_socket.fileno()))
         duplicate.setblocking(False)
@@ -470,7 +518,11 @@ class Connection(asyncio.Protocol):
         duplicate = self._own_socket()
         self._hijacked = True
         # Nothing is buffered on a connection that has sent no answer yet, so this leaves at once.
-        duplicate.send(head.encode() + b"\r\n\r\n")
+        try:
+            duplicate.send(head.encode() + b"\r\n\r\n")
+        except OSError:
+            duplicate.close()
+            raise Gone from None
         initial = bytes(self._protocol.trailing_data[0])
         self._transport.abort()
         return duplicate, initial

@@ -1,6 +1,5 @@
 """/images: one handler an operation."""
 
-import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Callable
@@ -151,13 +150,12 @@ class ImageRoutes:
     async def save(self, request: Request) -> None:
         names = request.multiple.get("names") or [request.parameters.get("name", "")]
         self._images.check_saved(names, _platform(request.query.get("platform", "")))
-        sink = await request.sink(_TAR)
-        await self._engine.in_thread(self._save, names, sink)
+        with contextlib.closing(await request.sink(_TAR)) as sink:
+            await self._engine.to_its_end(self._engine.in_thread(self._save, names, sink))
 
     def _save(self, names: list[str], sink: BodySink) -> None:
-        with contextlib.closing(sink):
-            self._images.save(names, sink.write, sink.write_file)
-            sink.flush()
+        self._images.save(names, sink.write, sink.write_file)
+        sink.flush()
 
 
 def _platform(text: str) -> Platform | None:
@@ -184,7 +182,7 @@ class _Reply:
 
     async def run(self, engine: Engine, work: Callable[[Callable[[dict[str, Any]], object]], object]) -> None:
         def report(message: dict[str, Any]) -> None:
-            asyncio.run_coroutine_threadsafe(self._send(message), engine.loop).result()
+            engine.from_thread(self._send(message))
 
         await engine.in_thread(work, report)
         if self._stream is None:

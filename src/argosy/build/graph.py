@@ -121,7 +121,10 @@ _SCRATCH = oci_image.Image(config=oci_image.ImageConfig())
 
 
 def _steps_of(instructions: Sequence[Instruction]) -> int:
-    return sum(isinstance(each, Run | Copy | Add | Workdir) for each in instructions)
+    return sum(
+        bool(each.words) if isinstance(each, Run) else isinstance(each, Copy | Add | Workdir)
+        for each in instructions
+    )
 
 
 class Graph:
@@ -322,6 +325,9 @@ class _StageBuilder:
         self._state.steps.append(Step(created_by, vertex))
 
     def _run(self, run: Run, variables: Variables) -> None:
+        if not run.words:
+            # `RUN []` runs nothing.
+            return
         config = self._state.config
         given = self._options.build_args
         proxies = {n for p in arguments.PROXIES for n in (p, p.upper()) if n in given}

@@ -63,9 +63,15 @@ async def stat_path(engine: Engine, container: Container, path: str, called: str
 
 
 async def read_path(
-    engine: Engine, container: Container, path: str, called: str, begin: Callable[[PathStat], Write]
+    engine: Engine,
+    container: Container,
+    path: str,
+    called: str,
+    begin: Callable[[PathStat], Write],
+    end: Callable[[], object],
 ) -> None:
-    """`begin` is told, in the working thread, what it is and returns what takes the tar. Raises as above."""
+    """`begin` is told, in the working thread, what it is and returns what takes the tar; `end` comes last.
+    Raises as above."""
 
     def work(root: int) -> None:
         with _found(root, path, called) as place:
@@ -81,6 +87,7 @@ async def read_path(
                 finally:
                     os.close(directory)
             archive.finish()
+            end()
 
     await in_root(engine, container, work)
 
@@ -113,8 +120,10 @@ async def write_path(
     await in_root(engine, container, work)
 
 
-async def export(engine: Engine, container: Container, begin: Callable[[], Write]) -> None:
-    """The whole root, without what is mounted in it. `begin`: see `read_path`. Raises NotFound."""
+async def export(
+    engine: Engine, container: Container, begin: Callable[[], Write], end: Callable[[], object]
+) -> None:
+    """The whole root, without what is mounted in it. `begin` and `end`: see `read_path`. Raises NotFound."""
 
     def work(root: int) -> None:
         archive = TreeTar(begin())
@@ -124,6 +133,7 @@ async def export(engine: Engine, container: Container, begin: Callable[[], Write
         finally:
             os.close(directory)
         archive.finish()
+        end()
 
     await in_root(engine, container, work, volumes=False)
 

@@ -6,8 +6,8 @@ import functools
 import logging
 import os
 import threading
-from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from argosy.database import Database
@@ -78,10 +78,29 @@ class Engine:
         self.seccomp_filters: dict[tuple[str, tuple[str, ...]], str] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="worker")
+        # What threads wait for in the event loop.
+        self._waiting: set[Future[Any]] = set()
+        self._waiting_lock = threading.Lock()
+        self._closing = False
 
     def in_thread(self, function: Callable[..., T], *arguments: Any) -> "asyncio.Future[T]":
         """Run what blocks."""
         return self.loop.run_in_executor(self._threads, function, *arguments)
+
+    def from_thread(self, work: Coroutine[Any, Any, T], meanwhile: Callable[[], object] = lambda: None) -> T:
+        """Have the event loop do something and wait for it, in a thread. Raises what it raises, and
+        CancelledError once the engine is closing: the loop may by then wait for this very thread."""
+        future = asyncio.run_coroutine_threadsafe(work, self.loop)
+        with self._waiting_lock:
+            if self._closing:
+                future.cancel()
+            self._waiting.add(future)
+        try:
+            meanwhile()
+            return future.result()
+        finally:
+            with self._waiting_lock:
+                self._waiting.discard(future)
 
     async def in_own_thread(self, function: Callable[[], T]) -> T:
         """Run what changes the thread that it runs in, such as its namespaces. It is seen to its end."""
@@ -97,6 +116,11 @@ class Engine:
                 self.loop.call_soon_threadsafe(settle)
 
         threading.Thread(target=run, name="own", daemon=True).start()
+        return await self.to_its_end(future)
+
+    async def to_its_end(self, future: "asyncio.Future[T]") -> T:
+        """What a thread does is not over because nobody waits for it: cancelled, this waits all the same, so
+        that what the thread uses may be closed."""
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
@@ -122,6 +146,10 @@ class Engine:
     async def close(self) -> None:
         """Let go of everything; containers go on, and with them the shim. An idle one goes, too."""
         self.on_shim_lost = None
+        with self._waiting_lock:
+            self._closing = True
+            for future in self._waiting:
+                future.cancel()
         with contextlib.suppress(ShimError, Unavailable):
             await self.shim.ask({"op": "shutdown"})
         for task in list(self._tasks):
@@ -129,8 +157,9 @@ class Engine:
         for container in self.containers.all():
             container.call_off_restart()
         self.shim.close()
-        self._threads.shutdown()
-        self.images.close()
+        # Not here: what the threads still do may need the loop.
+        await self.in_own_thread(lambda: self._threads.shutdown(cancel_futures=True))
+        await self.in_own_thread(self.images.close)
         self.networks.close()
         self.database.close()
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,7 +81,7 @@ class Reader:
         self._position = 0
         self._skip_lines = 0
         self.done = False
-        self._open()
+        self._is_open = False
 
     def _open(self) -> None:
         """Every file there is, oldest first. Rotation may go on meanwhile: a file that is open stays."""
@@ -122,6 +122,9 @@ class Reader:
 
     def read(self) -> bytes:
         """What is there beyond what was read, up to a megabyte; empty when there is nothing new."""
+        if not self._is_open:
+            self._is_open = True
+            self._open()
         parts: list[bytes] = []
         size = 0
         while size < _BATCH and not self.done and (self._files or self._rotated()):
@@ -199,8 +202,8 @@ def _count_lines(descriptor: int, streams: tuple[int, ...], start: int = 0) -> i
     return count + open_line
 
 
-async def read(engine: Engine, container: Container, query: Query) -> AsyncIterator[bytes]:
-    """The log as the client wants it, in parts. With `follow` until the container ends or goes."""
+async def read(engine: Engine, container: Container, query: Query) -> AsyncGenerator[bytes, None]:
+    """The log as the client wants it, in parts. With `follow` until the container ends or goes. Close it."""
     directory = engine.directory(container)
     watch = (
         inotify.watch(directory, inotify.IN_MODIFY | inotify.IN_CREATE | inotify.IN_MOVED_TO)
@@ -210,13 +213,13 @@ async def read(engine: Engine, container: Container, query: Query) -> AsyncItera
     changed = asyncio.Event()
     if watch >= 0:
         engine.loop.add_reader(watch, _note, watch, changed)
-    reader = await engine.in_thread(lambda: Reader(directory, query, terminal=container.terminal))
+    reader = Reader(directory, query, terminal=container.terminal)
     try:
         while True:
             alive = container.status.is_running()
             exited = container.next_exit() if alive and query.follow else None
             changed.clear()
-            while data := await engine.in_thread(reader.read):
+            while data := await engine.to_its_end(engine.in_thread(reader.read)):
                 yield data
             if exited is None or reader.done:
                 return

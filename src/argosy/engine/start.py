@@ -98,7 +98,7 @@ async def _prepare(engine: Engine, container: Container) -> None:
     if container.spec.host.ipc_mode == SHAREABLE:
         await engine.in_thread(shared_memory.make, engine.bundle(container), container.spec.host.shm_size)
     seccomp = await seccomp_filter(engine, container)
-    joined = _joined(engine, container)
+    joined = lent_namespaces(engine, container)
     _write_bundle(engine, container, endpoints, seccomp, joined)
     # Before it runs, so that an engine that dies from here on knows what the container holds. What
     # follows, its PID and the moment, the shim knows as well.
@@ -234,7 +234,7 @@ def _links(engine: Engine, container: Container) -> list[tuple[str, str]]:
     return found
 
 
-def _joined(engine: Engine, container: Container) -> dict[str, str]:
+def lent_namespaces(engine: Engine, container: Container) -> dict[str, str]:
     """The namespaces that other containers lend. Raises NotFound, Conflict."""
     host = container.spec.host
     found = {}

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import msgspec
 
@@ -40,7 +40,7 @@ async def once(engine: Engine, container: Container, *, compared: bool) -> Conta
     return _after(current, await _sample(engine, container))
 
 
-async def follow(engine: Engine, container: Container) -> AsyncIterator[ContainerStats]:
+async def follow(engine: Engine, container: Container) -> AsyncGenerator[ContainerStats, None]:
     """One at once and one each second, until the container is removed."""
     previous = await _sample(engine, container)
     yield previous

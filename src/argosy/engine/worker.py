@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 from typing import Any
 
 import msgspec
@@ -17,8 +18,8 @@ from argosy.engine.container import Container, Spec, State
 from argosy.engine.core import Engine
 from argosy.engine.create import normalise
 from argosy.engine.networks import BRIDGE
-from argosy.engine.start import seccomp_filter
-from argosy.errors import InvalidParameter
+from argosy.engine.start import lent_namespaces, seccomp_filter
+from argosy.errors import InvalidParameter, Unavailable
 from argosy.spec.build_step import BuildStep, StepMount
 from argosy.spec.docker_container import ContainerConfig, HostConfig, Ulimit
 from argosy.spec.oci_runtime import Config, Endpoint, Mount, RootfsMount
@@ -44,12 +45,12 @@ class BuildWorker:
         left_out.update(stubs.PATHS)
         ours, theirs = socket.socketpair()
         try:
-            coroutine = self._run(step, theirs)
-            future = asyncio.run_coroutine_threadsafe(coroutine, self._engine.loop)
-            _relay(ours, output)
-            return future.result()
+            return self._engine.from_thread(self._run(step, theirs), lambda: _relay(ours, output))
+        except CancelledError:
+            raise Unavailable("the engine is stopping, and with it the step") from None
         finally:
             ours.close()
+            theirs.close()
             with self._lock:
                 self._doomed.discard(step.id)
 
@@ -62,6 +63,11 @@ class BuildWorker:
         self._engine.shim.tell({"op": "signal", "id": identifier, "signal": _SIGKILL})
 
     async def _run(self, step: BuildStep, output: socket.socket) -> int:
+        """Its exit code. However it ends, `output` is closed: whoever relays it waits for that."""
+        with output:
+            return await self._carried_out(step, output)
+
+    async def _carried_out(self, step: BuildStep, output: socket.socket) -> int:
         engine = self._engine
         container = _container(step)
         loop = asyncio.get_running_loop()
@@ -71,25 +77,27 @@ class BuildWorker:
         bundle = engine.bundle(container)
         try:
             endpoints: list[Endpoint] = []
+            joined = lent_namespaces(engine, container)
             if container.spec.host.network_mode == BRIDGE:
                 attachment, endpoint = engine.networks.attach(container)
                 container.state.attachment = attachment
                 endpoints.append(endpoint)
             seccomp = await seccomp_filter(engine, container)
-            config = self._config(step, container, endpoints, seccomp)
+            config = self._config(step, container, endpoints, seccomp, joined)
             with open(os.path.join(bundle, "config.json"), "wb") as file:
                 file.write(msgspec.json.encode(config))
-            with output:
-                await engine.shim.attach(
-                    output,
-                    step.id,
-                    "",
-                    stdin=False,
-                    stdout=True,
-                    stderr=True,
-                    detach_keys=b"",
-                    initial=b"",
-                )
+            await engine.shim.attach(
+                output,
+                step.id,
+                "",
+                stdin=False,
+                stdout=True,
+                stderr=True,
+                detach_keys=b"",
+                initial=b"",
+            )
+            # The shim's copy is the one whose end is the end of the output.
+            output.close()
             await engine.shim.ask({"op": "start", "id": step.id, "bundle": bundle, "open_stdin": False})
             if step.id in self._doomed:
                 self._kill(step.id)
@@ -98,7 +106,6 @@ class BuildWorker:
             assert isinstance(status, int)
             return status
         finally:
-            output.close()
             del engine.steps[step.id]
             engine.shim.tell({"op": "forget", "id": step.id})
             if attachment is not None:
@@ -106,7 +113,12 @@ class BuildWorker:
             shutil.rmtree(bundle, ignore_errors=True)
 
     def _config(
-        self, step: BuildStep, container: Container, endpoints: list[Endpoint], seccomp: str
+        self,
+        step: BuildStep,
+        container: Container,
+        endpoints: list[Endpoint],
+        seccomp: str,
+        joined: dict[str, str],
     ) -> Config:
         engine = self._engine
         bundle = engine.bundle(container)
@@ -120,7 +132,7 @@ class BuildWorker:
             cgroup_parent=engine.settings.cgroup_parent,
             seccomp=seccomp,
             endpoints=endpoints,
-            joined={},
+            joined=joined,
             apparmor=engine.apparmor.profile(container.spec.host),
         )
         wanted = [self._mount(mount) for mount in step.mounts]
@@ -158,9 +170,10 @@ class BuildWorker:
 def _container(step: BuildStep) -> Container:
     """Raises InvalidParameter."""
     network = {"": BRIDGE, "default": BRIDGE}.get(step.network, step.network)
-    if network not in (BRIDGE, "host", "none"):
+    if network not in (BRIDGE, "host", "none") and not network.startswith("container:"):
         raise InvalidParameter(
-            f"network mode {step.network!r} not supported by a build", hint="It is default, none or host."
+            f"network mode {step.network!r} not supported by a build",
+            hint="It is default, none, host or container:NAME.",
         )
     if len(step.hostname) > _LONGEST_HOSTNAME:
         raise InvalidParameter(

@@ -148,6 +148,8 @@ class Shim:
         self._fork_server = fork_server
         self._running: dict[Key, Running] = {}
         self._waiting: dict[Key, list[Client]] = {}
+        # Of those that have gone while they waited, the last that had input.
+        self._gone: dict[Key, Client] = {}
         self._engine: Connection | None = None
         self._last_filter = "", b""
         self._listener = listener
@@ -356,6 +358,9 @@ class Shim:
         for client in self._waiting.pop(key, []):
             self.poller.remove(client.socket.fileno())
             stdio.attach(client, running=False)
+        if gone := self._gone.pop(key, None):
+            stdio.leave_input(gone)
+            gone.socket.close()
         ours.setblocking(False)
         self.poller.add(
             ours.fileno(),
@@ -448,6 +453,8 @@ class Shim:
         for client in self._waiting.pop(key, []):
             self.poller.remove(client.socket.fileno())
             client.socket.close()
+        if gone := self._gone.pop(key, None):
+            gone.socket.close()
 
     def _waiting_gone(self, key: Key, client: Client) -> None:
         waiting = self._waiting[key]
@@ -455,7 +462,11 @@ class Shim:
         if not waiting:
             del self._waiting[key]
         self.poller.remove(client.socket.fileno())
-        client.socket.close()
+        former = self._gone.get(key) if client.stdin else client
+        if client.stdin:
+            self._gone[key] = client
+        if former is not None:
+            former.socket.close()
 
 
 _HANDLERS: dict[str, Any] = {

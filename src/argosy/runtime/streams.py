@@ -209,6 +209,21 @@ class Stdio:
             self._poller.add(descriptor, select.EPOLLIN, partial(self._readable, descriptor))
         for client in self._clients[:]:
             self._begin(client)
+        if self._input or self._input_ending:
+            self._feed()
+
+    def leave_input(self, client: Client) -> None:
+        """What a client had sent that went before the process began: it is input all the same, and its end
+        the end."""
+        client.socket.setblocking(False)
+        data = client.initial
+        with contextlib.suppress(OSError):
+            while more := client.socket.recv(_CHUNK):
+                data += more
+        passed, _ = client.input(data) if self.terminal else (data, False)
+        self._input += passed
+        if self._stdin_once and not self.terminal:
+            self._input_ending = True
 
     def attach(self, client: Client, *, running: bool) -> None:
         self._clients.append(client)
