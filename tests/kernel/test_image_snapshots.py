@@ -16,6 +16,7 @@ from argosy.image.content import ContentStore
 from argosy.image.erofs import ErofsSnapshotter
 from argosy.image.erofs_holder import DetachedLayers, LoopLayers
 from argosy.image.snapshot import Info, Mount
+from argosy.image.stacked import count_tree
 from argosy.linux.mount import MNT_DETACH, mount_stack, umount
 
 pytestmark = pytest.mark.root
@@ -356,3 +357,7 @@ def test_removing_a_snapshot_leaves_no_mount_and_no_file(store: Store) -> None:
 
 def _loop_devices() -> set[str]:
     return {name for name in os.listdir("/sys/block") if Path("/sys/block", name, "loop").exists()}
+
+
+def test_a_tree_that_is_being_removed_holds_nothing(tmp_path: Path) -> None:
+    assert count_tree(os.fspath(tmp_path / "gone")) == (0, 0)

@@ -196,6 +196,9 @@ def test_a_fork_server_that_died_is_started_again(shim: ShimClient) -> None:
     before = _fork_server(shim)
     shim.start("before", "sleep", "1000")
     os.kill(before, signal.SIGKILL)
+    # Dead, and not only about to be: a start that it still takes is one that fails.
+    while "Z (zombie)" not in Path(f"/proc/{before}/status").read_text():
+        continue
     shim.start("after", "sh", "-c", "exit 3")
     assert shim.exit_of("after")["status"] == 3
     assert _fork_server(shim) != before

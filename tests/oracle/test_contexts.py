@@ -148,10 +148,15 @@ def _behind_tls(engine: LocalEngine, certificates: Path) -> Iterator[str]:
 
 def _relay(context: ssl.SSLContext, connection: socket.socket, host: str) -> None:
     """The end of what the client sends is passed on, and what comes after it goes back."""
+    client = context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
     try:
-        client = context.wrap_socket(connection, server_side=True)
+        client.do_handshake()
     except OSError:
-        connection.close()
+        # Closed with its words unread, the client would be told of a reset and not of the reason.
+        with client, suppress(OSError):
+            client.shutdown(socket.SHUT_WR)
+            while client.recv(16384):
+                continue
         return
     with client, socket.socket(socket.AF_UNIX) as engine:
         engine.connect(host.removeprefix("unix://"))

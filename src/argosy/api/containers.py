@@ -318,10 +318,10 @@ class Containers:
         deleted = []
         reclaimed = 0
         for container in listing.prunable(engine.containers.all(), filters, until):
-            usage = await engine.in_thread(engine.images.snapshotter.usage, container.id, stubs.PATHS)
             try:
+                usage = await engine.in_thread(engine.images.snapshotter.usage, container.id, stubs.PATHS)
                 await remove.remove(engine, container)
-            except Conflict:
+            except (Conflict, NotFound):
                 # It was started, or somebody else is removing it.
                 continue
             deleted.append(container.id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import _socket
 import contextlib
 import errno
+import os
 import select
 import socket
 import ssl
@@ -32,6 +33,8 @@ class TlsStream:
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
         self._state = threading.Lock()
         self._sending = threading.Lock()
+        # Whether the engine has said anything yet.
+        self._heard = False
 
     def shake_hands(self) -> None:
         """Raises OSError."""
@@ -57,8 +60,12 @@ class TlsStream:
                 data, ended = self._decrypted(size)
             self._flush()
             if data or ended:
+                self._heard = True
                 return data
-            fed = self._socket.recv(min(size, _FED_AT_ONCE))
+            try:
+                fed = self._socket.recv(min(size, _FED_AT_ONCE))
+            except ConnectionError as error:
+                raise self._broken_off(error) from error
             if not fed:
                 return b""
             with self._state:
@@ -95,7 +102,31 @@ class TlsStream:
                 with self._state:
                     self._tls.write(view[start : start + _FED_AT_ONCE])
                     ready = self._outgoing.read()
-                self._socket.sendall(ready)
+                self._put(ready)
+
+    def _put(self, records: bytes) -> None:
+        try:
+            self._socket.sendall(records)
+        except ConnectionError as error:
+            raise self._broken_off(error) from error
+
+    def _broken_off(self, error: ConnectionError) -> OSError:
+        """What to raise when the connection has. With TLS 1.3 a server that does not like the client gets its
+        first words before it refuses it, so that the refusal comes as a reset; the reason may have come
+        before that."""
+        if self._heard:
+            return error
+        try:
+            with contextlib.suppress(ConnectionError):
+                while fed := self._socket.recv(_FED_AT_ONCE):
+                    with self._state:
+                        self._incoming.write(fed)
+            with self._state:
+                self._decrypted(1)
+        except OSError as told:
+            return told
+        reason = os.strerror(error.errno or errno.ECONNRESET).lower()
+        return OSError(errno.EPROTO, f"{reason}: it may not accept this client's certificate")
 
     def _flush(self) -> None:
         if not self._outgoing.pending:
@@ -103,7 +134,7 @@ class TlsStream:
         with self._sending:
             with self._state:
                 ready = self._outgoing.read()
-            self._socket.sendall(ready)
+            self._put(ready)
 
     def shutdown(self, how: int, /) -> None:
         """The end of what we send is TLS's own; what the engine sends may still come after it."""

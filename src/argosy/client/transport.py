@@ -239,7 +239,10 @@ class Connection:
             self.close()
             self._idle = False
             stream = self.open()
-            stream.sendall(whole)
+            try:
+                stream.sendall(whole)
+            except OSError as again:
+                raise ConnectionFailed(self.address.text, again) from again
         if isinstance(body, Upload):
             self._send_file(stream, body)
         elif body is not None and not isinstance(body, bytes):

@@ -287,7 +287,11 @@ def stands(committed: C, found: dict[str, C]) -> bool:
 
 
 def count_tree(tree: str, left_out: Collection[bytes] = ()) -> tuple[int, int]:
-    descriptor = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    """As `tree_size`; nothing for one that is being removed at this moment."""
+    try:
+        descriptor = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return 0, 0
     try:
         return tree_size(descriptor, left_out)
     finally:
