@@ -292,8 +292,23 @@ def rules_with_comment(netfilter: Socket, family: int, table: str, chain: str, c
     return found
 
 
+# How often a set is read at most until it is twice the same.
+_MOST_DUMPS = 20
+
+
 def elements(netfilter: Socket, table: str, set_name: str) -> dict[bytes, bytes]:
-    """Key → data of every element."""
+    """Key → data of every element. While the kernel resizes the table behind a set, a dump may miss some
+    (rhashtable_walk_next, -EAGAIN): only what was read twice the same is believed."""
+    before = _dumped(netfilter, table, set_name)
+    for _ in range(_MOST_DUMPS):
+        found = _dumped(netfilter, table, set_name)
+        if found == before:
+            break
+        before = found
+    return before
+
+
+def _dumped(netfilter: Socket, table: str, set_name: str) -> dict[bytes, bytes]:
     payload = struct.pack(">BBH", NFPROTO_INET, 0, 0) + string(1, table) + string(2, set_name)
     found: dict[bytes, bytes] = {}
     for body in netfilter.dump(_SUBSYSTEM | _GETSETELEM, payload, f"list {set_name}", NLM_F_DUMP):

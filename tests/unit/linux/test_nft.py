@@ -3,7 +3,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from argosy.linux import nft
+from argosy.linux import netlink, nft
 from argosy.linux.netlink import NLM_F_ACK, attributes
 
 
@@ -82,3 +82,13 @@ def test_numbers_in_expressions_are_big_endian() -> None:
     inner = attributes(attributes(nft.load_meta(nft.META_OIFNAME))[1])
     assert inner[1] == b"meta\0"
     assert attributes(inner[2]) == {1: b"\0\0\0\1", 2: b"\0\0\0\7"}
+
+
+def test_a_dump_that_the_kernel_tore_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = {b"%d" % number: b"" for number in range(10)}
+    torn = dict(list(whole.items())[:7])
+    dumps = [torn, whole, torn, whole, whole, torn]
+    monkeypatch.setattr(nft, "_dumped", lambda *_: dumps.pop(0))
+    with netlink.Socket() as unused:
+        assert nft.elements(unused, "t", "s") == whole
+    assert dumps == [torn]
