@@ -298,7 +298,8 @@ _MOST_DUMPS = 20
 
 def elements(netfilter: Socket, table: str, set_name: str) -> dict[bytes, bytes]:
     """Key → data of every element. While the kernel resizes the table behind a set, a dump may miss some
-    (rhashtable_walk_next, -EAGAIN): only what was read twice the same is believed."""
+    (rhashtable_walk_next, -EAGAIN): it is read until it is twice the same. A set that others change all the
+    time is as it was read last."""
     before = _dumped(netfilter, table, set_name)
     for _ in range(_MOST_DUMPS):
         found = _dumped(netfilter, table, set_name)
